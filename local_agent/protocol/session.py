@@ -144,6 +144,15 @@ class Session:
         """How many more messages the agent may be given now."""
         return self._load.free
 
+    @property
+    def has_output(self) -> bool:
+        """Whether `to_send` has something."""
+        return bool(self._out)
+
+    def may_send(self, kind: type[Frame]) -> bool:
+        """Whether a frame of this type may be said in this state."""
+        return (self.side, self.state, _OUT, kind) in TRANSITIONS
+
     def receive(self, text: str | bytes, now: float) -> list[Frame]:
         """The frames the driver has to act on. Never raises: a violation sets `close`, queues an error."""
         if self.state is State.CLOSED:
@@ -175,6 +184,11 @@ class Session:
         if out:
             self._out = []
         return out
+
+    @property
+    def has_output(self) -> bool:
+        """Whether `to_send` would give something."""
+        return bool(self._out)
 
     def tick(self, now: float) -> None:
         """Call about once a second: pings after `hb_s` of our silence, closes after twice that of theirs."""
