@@ -185,11 +185,6 @@ class Session:
             self._out = []
         return out
 
-    @property
-    def has_output(self) -> bool:
-        """Whether `to_send` would give something."""
-        return bool(self._out)
-
     def tick(self, now: float) -> None:
         """Call about once a second: pings after `hb_s` of our silence, closes after twice that of theirs."""
         if self.state is State.CLOSED:
