@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 
 from deploy.postgres import Postgres
 from deploy.redis_server import RedisServer
-from deploy.servers import ServiceError, free_port, is_free
+from deploy.servers import Server, ServiceError, free_port, is_free
 
 CRASH = signal.SIGQUIT  # PostgreSQL's immediate stop: no checkpoint, the next start recovers from the log
 FAST = signal.SIGINT  # PostgreSQL ends its sessions and writes a checkpoint
@@ -41,6 +41,10 @@ class Services:
 
     postgres: Postgres | None
     redis: RedisServer | None
+
+    @property
+    def servers(self) -> list[Server]:
+        return [server for server in (self.postgres, self.redis) if server]
 
     @property
     def database_url(self) -> str:
@@ -194,7 +198,7 @@ def up(directory: Path) -> Services:
         Postgres(directory / "postgres", free_port(), password=secrets.token_urlsafe(24)),
         RedisServer(directory / "redis", free_port(), password=secrets.token_urlsafe(24), keep=True),
     )
-    for server in (services._postgres(), services._redis()):
+    for server in services.servers:
         if not server.answers() and not is_free(server.port):
             server.port = free_port()  # somebody else has the old one now
     _write_urls(directory, services)
@@ -280,7 +284,7 @@ def main(arguments: list[str]) -> int:
             down(options.directory)
             return 0
         services = up(options.directory)
-        for server in (services._postgres(), services._redis()):
+        for server in services.servers:
             print(f"{server.name} at 127.0.0.1:{server.port}, data in {server.home}")
         print(f"Addresses: {options.directory / 'urls.json'}")
     except ServiceError as error:
