@@ -19,10 +19,10 @@ help: ## list these
 	@awk -F':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/base ## Studio and a local agent on this computer, embedded; PORT=8080
-	@exec $(PY) manage.py run $(if $(PORT),--port $(PORT))
+	@exec $(PY) manage.py run
 
 up: .venv/base .venv/services ## the same on PostgreSQL, Redis and Celery; PORT=8080
-	@exec $(PY) manage.py up $(if $(PORT),--port $(PORT))
+	@exec $(PY) manage.py up
 
 test: .venv/dev ## all tests on PostgreSQL and Redis, a part on SQLite too; ARGS="-k telegram"
 	@$(SERVICES) --fast -- $(PY) -m pytest $(ARGS)

@@ -1,0 +1,1 @@
+"""Who owns what: workspaces, members, keys, sealed secrets."""
