@@ -1,0 +1,1 @@
+"""One room per channel, all of one shape, plain Python. Learn the shape from telegram/adapter.py."""

@@ -1,0 +1,1 @@
+"""Studio's own web chat."""

@@ -1,0 +1,315 @@
+"""From stored part to provider and back to stored: the only place that decides what happens when sending fails.
+
+A sender claims conversations, not parts, so that nothing overtakes within one. For a provider that cannot tell a
+repeat, the intent is committed before the call (`sending`): if we die in between, whoever comes next finds that intent
+without an outcome and shows it as `unknown`, rather than sending twice or keeping silent.
+
+    ready ──► sending ──► sent │ failed │ unknown          (idempotent channels skip `sending`)
+      ▲─── retry later ──┘
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+from prometheus_client import Counter
+
+from agent_link.bus import Bus, Hint
+from agent_link.crash import crash_point
+from agent_link.group_commit import DatabaseAway, GroupCommit
+from agent_link.sql import Cursor, Record, Statement
+from gateway.backoff import delay
+from gateway.directory import Directory, OpenChannel
+from gateway.errors import Ambiguous, ConfigRefused, SendError
+from gateway.messages import Outbound
+from gateway.models import PartState
+
+log = logging.getLogger(__name__)
+
+SENT = Counter("studio_parts_total", "What became of calls to providers", ["state"])
+
+ENDED = {PartState.SENT, PartState.FAILED, PartState.UNKNOWN}
+MOST_SENDERS = 500
+
+CLAIMED = Statement(
+    """WITH free AS (
+           SELECT c.lane_id AS id, g.claim_s FROM gateway_conversation c JOIN {rows} g ON true
+           WHERE c.send_pending > 0 AND c.send_due_at <= {now} ORDER BY c.send_due_at LIMIT 100 {lock of c}
+       )
+       UPDATE gateway_conversation AS c SET send_token = c.send_token + 1, send_due_at = {now+free.claim_s}
+       FROM free WHERE c.lane_id = free.id
+       RETURNING c.lane_id, c.send_token, c.address, c.workspace_id""",
+    claim_s="real",
+)
+PARTS = Statement(
+    """SELECT p.conversation_id, p.id, p.channel_id, p.text, p.state, p.attempts, p.message_id, p.created_at <= {now+g.born_s}
+       FROM {rows} g JOIN gateway_outboxpart p ON p.conversation_id = g.conversation
+       WHERE p.state IN ('ready', 'sending') ORDER BY p.conversation_id, p.place""",
+    conversation="id",
+    born_s="real",
+)
+INTENDED = Statement(
+    """UPDATE gateway_outboxpart AS p SET state = 'sending'
+       FROM {rows} g, gateway_conversation c
+       WHERE p.id = g.part AND p.state = 'ready' AND c.lane_id = p.conversation_id AND c.send_token = g.token
+       RETURNING p.id""",
+    part="id",
+    token="int",
+)
+SETTLED = Statement(
+    """UPDATE gateway_outboxpart AS p
+       SET state = g.state, error = g.error, external_id = g.external_id, attempts = p.attempts + 1,
+           sent_at = CASE WHEN g.state = 'sent' THEN {now} ELSE p.sent_at END
+       FROM {rows} g
+       WHERE p.id = g.part AND p.state IN ('ready', 'sending') RETURNING p.id""",
+    part="id",
+    state="text",
+    error="text",
+    external_id="text",
+)
+# The outcome of a call whose part was taken for lost meanwhile.
+CLEARED = Statement(
+    """UPDATE gateway_outboxpart AS p SET state = 'sent', error = '', external_id = g.external_id, sent_at = {now}
+       FROM {rows} g WHERE p.id = g.part AND p.state = 'unknown'""",
+    part="id",
+    external_id="text",
+)
+TROUBLED = Statement(
+    """UPDATE gateway_channel AS c SET state = 'error', state_detail = g.detail FROM {rows} g
+       WHERE c.id = g.channel AND c.state <> 'disabled'""",
+    channel="id",
+    detail="text",
+)
+# What a message's parts say together. MIN over ranks would hide a failure, so each case is asked for.
+TOLD = Statement(
+    """UPDATE gateway_message AS m SET status = {greatest}(m.status, told.status)
+       FROM (
+           SELECT p.message_id AS id, CASE
+               WHEN SUM(CASE WHEN p.state IN ('ready', 'sending') THEN 1 ELSE 0 END) > 0 THEN 5
+               WHEN SUM(CASE WHEN p.state = 'failed' THEN 1 ELSE 0 END) > 0 THEN 30
+               WHEN SUM(CASE WHEN p.state = 'unknown' THEN 1 ELSE 0 END) > 0 THEN 10
+               ELSE 20 END AS status
+           FROM gateway_outboxpart p JOIN {rows} g ON g.message = p.message_id GROUP BY p.message_id
+       ) told WHERE m.id = told.id""",
+    message="id",
+)
+MOVED = Statement(
+    """UPDATE gateway_conversation AS c SET send_pending = c.send_pending - g.ended,
+           send_due_at = CASE WHEN c.send_token = g.token AND g.after_s >= 0 THEN {now+g.after_s}
+                              ELSE c.send_due_at END
+       FROM {rows} g WHERE c.lane_id = g.conversation""",
+    conversation="id",
+    token="int",
+    ended="int",
+    after_s="real",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One call to make. `expired`: it has been tried for longer than it may."""
+
+    id: str
+    message: str
+    conversation: str
+    workspace: str
+    token: int
+    address: str
+    channel: str
+    text: str
+    state: str
+    attempts: int
+    expired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a part. `after_s` ≥ 0: the conversation falls due again then; < 0: its sender goes on."""
+
+    part: Part
+    state: PartState
+    error: str = ""
+    external_id: str | None = None
+    after_s: float = -1.0
+
+
+def claim(cursor: Cursor, claims: Sequence[Record]) -> list[list[Part]]:
+    """Operation: takes conversations with something to send for `claim_s` seconds; the first of `claims` gets all.
+
+    `born_s`: a part made longer than that ago (a negative number of seconds) has expired.
+    """
+    wanted = claims[0]
+    taken = {row[0]: row for row in cursor.run(CLAIMED, [wanted])}
+    rows = cursor.run(PARTS, [{"conversation": c, "born_s": wanted["born_s"]} for c in taken])
+    return [[_part(row, taken[row[0]]) for row in rows], *([] for _ in claims[1:])]
+
+
+def _part(row: Sequence[Any], conversation: Sequence[Any]) -> Part:
+    lane, part, channel, text, state, attempts, message, expired = row
+    _, token, address, workspace = conversation
+    return Part(part, message, lane, workspace, token, address, channel, text, state, attempts, bool(expired))
+
+
+def intend(cursor: Cursor, parts: Sequence[Part]) -> list[bool]:
+    """Operation: writes down that the provider is about to be called; False where the claim is lost."""
+    rows = [{"part": part.id, "token": part.token} for part in parts]
+    ours = {row[0] for row in cursor.run(INTENDED, rows)}
+    return [part.id in ours for part in parts]
+
+
+def settle(cursor: Cursor, outcomes: Sequence[Outcome]) -> list[None]:
+    """Operation: writes down what became of parts, of their messages and conversations."""
+    rows = [
+        {"part": o.part.id, "state": o.state, "error": o.error[:200], "external_id": o.external_id}
+        for o in outcomes
+    ]
+    settled = {row[0] for row in cursor.run(SETTLED, rows)}
+    cursor.run(
+        CLEARED, [row for row in rows if row["state"] == PartState.SENT and row["part"] not in settled]
+    )
+    cursor.run(TOLD, [{"message": message} for message in {o.part.message for o in outcomes}])
+    moves: dict[str, dict[str, Any]] = {}
+    for outcome in outcomes:
+        move = moves.setdefault(
+            outcome.part.conversation,
+            {
+                "conversation": outcome.part.conversation,
+                "token": outcome.part.token,
+                "ended": 0,
+                "after_s": -1.0,
+            },
+        )
+        move["ended"] += outcome.state in ENDED and outcome.part.id in settled
+        move["after_s"] = max(move["after_s"], outcome.after_s)
+    cursor.run(MOVED, [moves[conversation] for conversation in sorted(moves)])
+    return [None] * len(outcomes)
+
+
+def trouble(cursor: Cursor, channels: Sequence[tuple[str, str]]) -> list[None]:
+    """Operation: (channel, what its owner should know)."""
+    cursor.run(
+        TROUBLED, [{"channel": channel, "detail": detail[:200]} for channel, detail in dict(channels).items()]
+    )
+    return [None] * len(channels)
+
+
+def decide(part: Part, error: SendError) -> Outcome:
+    """Pure: what follows from an error. Retry, later; give up; or admit that we do not know."""
+    said = f"{error.code}: {error.detail}".removesuffix(": ")
+    if isinstance(error, Ambiguous):
+        return Outcome(part, PartState.UNKNOWN, said)
+    if not error.retryable or part.expired:
+        return Outcome(part, PartState.FAILED, said)
+    wait = error.retry_after if error.retry_after is not None else delay(part.attempts + 1)
+    return Outcome(part, PartState.READY, said, after_s=wait)
+
+
+class Outbox:
+    """The sender of this process. Wakes at a hint, and looks by itself every `SWEEP_SECONDS`."""
+
+    def __init__(self, commit: GroupCommit, directory: Directory, bus: Bus, settings: Any) -> None:
+        self._commit, self._directory, self._bus, self._settings = commit, directory, bus, settings
+        self._something = asyncio.Event()
+        self._senders: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.Task[None] | None = None
+        bus.add("outbox", self._hinted)
+
+    def start(self) -> None:
+        self._loop = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Takes no more, lets the calls that are out come home."""
+        if self._loop is not None:
+            self._loop.cancel()
+        await asyncio.gather(*filter(None, [self._loop]), *self._senders, return_exceptions=True)
+
+    def _hinted(self, topic: str, hint: Hint) -> None:
+        self._something.set()
+
+    async def _run(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._something.wait(), self._settings.SWEEP_SECONDS)
+            self._something.clear()
+            try:
+                await self._claim()
+            except DatabaseAway:
+                await asyncio.sleep(self._settings.SWEEP_SECONDS)
+
+    async def _claim(self) -> None:
+        if len(self._senders) >= MOST_SENDERS:
+            await asyncio.wait(self._senders, return_when=asyncio.FIRST_COMPLETED)
+        wanted = {"claim_s": self._settings.SEND_CLAIM, "born_s": -self._settings.SEND_LIFETIME}
+        parts: list[Part] = await self._commit.submit(claim, wanted)
+        crash_point("C10")
+        for _, ours in groupby(parts, key=lambda part: part.conversation):
+            task = asyncio.create_task(self._send_all(list(ours)))
+            self._senders.add(task)
+            task.add_done_callback(self._senders.discard)
+        if parts:
+            self._something.set()  # there may be more than one claim takes
+
+    async def _send_all(self, parts: list[Part]) -> None:
+        """One conversation's parts, in order. Stops at a retry, and before the claim could run out."""
+        until = time.monotonic() + self._settings.SEND_CLAIM / 2
+        for part in parts:
+            outcome = await self._send(part)
+            if outcome is None:
+                return
+            stops = outcome.state is PartState.READY or part is parts[-1] or time.monotonic() > until
+            if stops:
+                outcome = replace(outcome, after_s=max(outcome.after_s, 0.0))
+            await self._settle(outcome)
+            if stops:
+                return
+
+    async def _send(self, part: Part) -> Outcome | None:
+        """None where someone else took the conversation over."""
+        try:
+            channel = await self._directory.get(part.channel)
+            if channel is None:
+                return Outcome(part, PartState.FAILED, "AMX-2404: the channel is disabled or gone")
+            if not channel.adapter.limits.idempotent:
+                if part.state == PartState.SENDING:
+                    return Outcome(part, PartState.UNKNOWN, "AMX-2504: Studio stopped during the call")
+                if not await self._commit.submit(intend, part):
+                    return None
+            return await self._call(part, channel)
+        except DatabaseAway:
+            return None  # nothing was sent; the claim runs out and someone takes it up again
+
+    async def _call(self, part: Part, channel: OpenChannel) -> Outcome:
+        try:
+            external_id = await channel.adapter.send(
+                channel.config, Outbound(part.address, part.text, part.id)
+            )
+        except SendError as error:
+            if isinstance(error, ConfigRefused):
+                await self._commit.submit(trouble, (channel.id, f"{error.code}: {error.detail}"))
+            return decide(part, error)
+        except Exception:  # a mistake in the adapter; whether the call went out is not known
+            log.exception("part %s: the %s adapter failed", part.id, channel.kind)
+            return Outcome(part, PartState.UNKNOWN, "AMX-2599: our own mistake; see the log")
+        crash_point("C11")
+        return Outcome(part, PartState.SENT, external_id=external_id)
+
+    async def _settle(self, outcome: Outcome) -> None:
+        """Keeps trying while the database is away: this is the only place that knows how the call ended."""
+        while True:
+            try:
+                await self._commit.submit(settle, outcome)
+                break
+            except DatabaseAway:
+                await asyncio.sleep(self._settings.SWEEP_SECONDS)
+        crash_point("C12")
+        part = outcome.part
+        SENT.labels(outcome.state).inc()
+        self._bus.publish(f"conversation:{part.conversation}", {"t": "message"})
+        self._bus.publish(f"workspace:{part.workspace}", {"t": "message", "conversation": part.conversation})
