@@ -1,0 +1,1 @@
+"""Measurements as ratios against a yardstick of the same minute, because this and other machines are shared."""
