@@ -14,6 +14,7 @@ class CloseCode(IntEnum):
 
     NORMAL = 1000
     GOING_AWAY = 1001
+    ABNORMAL = 1006  # never said: the connection broke without a word
     TOO_LARGE = 1009
     DRAIN = 4001  # Studio's node stops; the agent should have a second connection by now
     REPLACED = 4002  # a newer connection of the same agent took over
