@@ -80,7 +80,7 @@ def env_secret(name: str, keep_in: Path | None, meaning: str) -> bytes:
                 f"{name} is missing. Make one: python -c "
                 '"import secrets, base64; print(base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())"'
             )
-        value = _kept(keep_in / name.lower())
+        value = kept_secret(keep_in / name.lower())
     try:
         secret = base64.urlsafe_b64decode(value)
     except ValueError:
@@ -90,7 +90,8 @@ def env_secret(name: str, keep_in: Path | None, meaning: str) -> bytes:
     return secret
 
 
-def _kept(path: Path) -> str:
+def kept_secret(path: Path) -> str:
+    """The secret in `path`, made there on first use (mode 600)."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

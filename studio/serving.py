@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
 from django.conf import settings
@@ -12,10 +14,18 @@ from django.conf import settings
 SWITCH_INTERVAL = 0.001
 
 
-def server(port: int, host: str = "127.0.0.1") -> uvicorn.Server:
+class Guest(uvicorn.Server):
+    """A server that leaves signals to whoever runs it beside other things."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def server(port: int, host: str = "127.0.0.1", kind: type[uvicorn.Server] = uvicorn.Server) -> uvicorn.Server:
     """A server of `studio.asgi:application`. Pings are the tunnel protocol's; compression costs 30 KiB a socket."""
     sys.setswitchinterval(SWITCH_INTERVAL)
-    return uvicorn.Server(
+    return kind(
         uvicorn.Config(
             "studio.asgi:application",
             host=host,

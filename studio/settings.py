@@ -211,7 +211,7 @@ LOGGING = {
     },
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
-        "uvicorn.access": {"level": "WARNING"},
+        "uvicorn": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
         "telegram": {"level": "WARNING"},
     },

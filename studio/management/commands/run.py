@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -21,7 +22,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from agent_link.pairing import new_code
 from studio import demo
-from studio.serving import server
+from studio.asgi import application
+from studio.serving import Guest, server
 from workspaces.models import Workspace
 from workspaces.signin_links import new_link
 
@@ -34,6 +36,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         _check_port()
+        _log_to(Path(settings.VAR) / "studio.log")
         with self.step("database"):
             call_command("migrate", verbosity=0)
         with self.step("demo workspace"):
@@ -50,9 +53,9 @@ class Command(BaseCommand):
         asyncio.run(self._serve(workspace, owner, told))
 
     async def _serve(self, workspace: Workspace, owner: Any, told: demo.Demo) -> None:
-        from studio.asgi import application
-
-        studio = server(settings.PORT)
+        studio = server(settings.PORT, kind=Guest)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop, studio)
         serving = asyncio.create_task(studio.serve())
         child = LocalAgent()
         try:
@@ -64,12 +67,7 @@ class Command(BaseCommand):
                     code, _ = await sync_to_async(new_code)(workspace)
                     await child.pair(code)
                 child.keep_running()
-                until = time.monotonic() + ONLINE_WITHIN
-                while not application.runtime or not application.runtime.dispatcher.connections:
-                    await _unless_over(serving)
-                    if time.monotonic() > until:
-                        raise CommandError(f"the local agent did not come online; see {child.log}")
-                told.agent_id = next(iter(application.runtime.dispatcher.connections))
+                told.agent_id = await _online(serving, child)
             told.signin_url = settings.STUDIO_URL + await sync_to_async(new_link)(owner)
             demo.write(told)
             self._welcome(told)
@@ -78,6 +76,11 @@ class Command(BaseCommand):
             studio.should_exit = True
             await child.stop()
             await asyncio.wait([serving])
+            self.stdout.write("\n  Stopped. `make run` goes on from here.")
+
+    def _stop(self, studio: uvicorn.Server) -> None:
+        """The first signal asks, the second insists."""
+        studio.force_exit, studio.should_exit = studio.should_exit, True
 
     def _welcome(self, told: demo.Demo) -> None:
         self.stdout.write("")
@@ -150,11 +153,28 @@ class LocalAgent:
             await self._process.wait()
 
 
+async def _online(serving: asyncio.Task[None], child: LocalAgent) -> str:
+    """The id of the agent, once it is connected here."""
+    until = time.monotonic() + ONLINE_WITHIN
+    while not (connected := application.runtime and application.runtime.dispatcher.connections):
+        await _unless_over(serving)
+        if time.monotonic() > until:
+            raise CommandError(f"the local agent did not come online; see {child.log}")
+    return next(iter(connected))
+
+
 async def _unless_over(serving: asyncio.Task[None]) -> None:
     if serving.done():
         serving.result()
         raise CommandError("Studio did not start; the lines above say why")
     await asyncio.sleep(0.05)
+
+
+def _log_to(path: Path) -> None:
+    """The terminal is for people; what programs say goes to a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (handler,) = [h for h in logging.getLogger().handlers if isinstance(h, logging.StreamHandler)]
+    handler.setStream(path.open("a"))
 
 
 def _check_port() -> None:
