@@ -26,6 +26,7 @@ class Declared:
 
 
 DECLARED: list[Declared] = []
+SECRETS = ["SECRET_KEY", "VAULT_KEY", "KEY_PEPPER"]
 
 
 def _read(name: str, default: str, meaning: str) -> str:

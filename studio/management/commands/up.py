@@ -13,10 +13,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from deploy.services import down, up
-from studio.env import kept_secret
-
-SECRETS = ["SECRET_KEY", "VAULT_KEY", "KEY_PEPPER"]
-
+from studio.env import SECRETS, kept_secret
 
 class Command(BaseCommand):
     help = "As `run`, on PostgreSQL, Redis and Celery, which it starts and stops. Data stays in var/services."

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, URLResolver, include, path
+
+from studio import health
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("gateway.urls")),
+    path("", include("agent_link.urls")),
+    path("", include("workspaces.urls")),
+    path("admin/", admin.site.urls),
+    path("api/", include("studio.api_urls")),
+    path("healthz", health.alive),
+    path("readyz", health.ready),
+    path("metrics", health.metrics),
+]
