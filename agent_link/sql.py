@@ -114,7 +114,7 @@ class Statement:
         self.postgres = self._fill(
             text,
             POSTGRES_WORDS,
-            rows=f"(SELECT * FROM jsonb_to_recordset(%s::jsonb) AS given({named}))",
+            rows=f"(SELECT * FROM jsonb_to_recordset(%s::jsonb) AS given({named}))",  # noqa: S608  (names of our own)
             later="now() + {} * interval '1 second'",
         )
         # SQLite knows no alias in RETURNING, and needs none: only the changed table's columns may stand there.
@@ -124,7 +124,7 @@ class Statement:
         self.sqlite = self._fill(
             text,
             SQLITE_WORDS,
-            rows=f"(SELECT {picked} FROM json_each(?))",
+            rows=f"(SELECT {picked} FROM json_each(?))",  # noqa: S608
             later="strftime('%Y-%m-%d %H:%M:%f000', 'now', {} || ' seconds')",
         )
 

@@ -181,13 +181,13 @@ class Message(models.Model):
             ),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.direction} {self.pk.hex}"
+
     @property
     def event_id(self) -> uuid.UUID | None:
         """The raw event it came in."""
         return self.pk if self.direction == Direction.IN else None
-
-    def __str__(self) -> str:
-        return f"{self.direction} {self.pk.hex}"
 
 
 class PartState(models.TextChoices):

@@ -49,7 +49,8 @@ CLAIMED = Statement(
     claim_s="real",
 )
 PARTS = Statement(
-    """SELECT p.conversation_id, p.id, p.channel_id, p.text, p.state, p.attempts, p.message_id, p.created_at <= {now+g.born_s}
+    """SELECT p.conversation_id, p.id, p.channel_id, p.text, p.state, p.attempts, p.message_id,
+              p.created_at <= {now+g.born_s}
        FROM {rows} g JOIN gateway_outboxpart p ON p.conversation_id = g.conversation
        WHERE p.state IN ('ready', 'sending') ORDER BY p.conversation_id, p.place""",
     conversation="id",

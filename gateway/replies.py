@@ -1,4 +1,4 @@
-"""An agent's answers become messages to send. Called by `agent_link.answers` inside the transaction that stores them."""
+"""An agent's answers become messages to send, inside the transaction of `agent_link.answers` that stores them."""
 
 from __future__ import annotations
 

@@ -135,10 +135,6 @@ Key = tuple[str, str]  # channel, address
 
 def record(cursor: Cursor, arrivals: Sequence[Arrival]) -> list[Recorded]:
     """Operation: stores each arrival once, its message at the end of its conversation."""
-    spoken = {
-        (a.channel, a.inbound.address): (a, a.inbound) for a in reversed(arrivals) if a.inbound is not None
-    }
-    threads = _threads(cursor, spoken)
     new = {row[0] for row in cursor.run(EVENT, [_event(arrival) for arrival in arrivals])}
     return converse(cursor, arrivals, new)
 

@@ -73,7 +73,7 @@ def env_list(name: str, default: str, meaning: str) -> list[str]:
 
 
 def env_secret(name: str, keep_in: Path | None, meaning: str) -> bytes:
-    """32 random bytes, given as URL-safe base64. Where `keep_in` is a folder, one is made there on first use (mode 600)."""
+    """32 random bytes, given as URL-safe base64; where `keep_in` is a folder, made and kept there on first use."""
     value = _read(name, "made on first run", meaning)
     if value == "made on first run":
         if keep_in is None:
@@ -105,7 +105,7 @@ def kept_secret(path: Path) -> str:
 
 
 def database(url: str) -> dict[str, object]:
-    """`sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://user:password@host:port/name` for DATABASES."""
+    """An entry of DATABASES from `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://user:pw@host/name`."""
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
         return {

@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand
 from deploy.services import down, up
 from studio.env import SECRETS, kept_secret
 
+
 class Command(BaseCommand):
     help = "As `run`, on PostgreSQL, Redis and Celery, which it starts and stops. Data stays in var/services."
     requires_system_checks = []
@@ -25,8 +26,11 @@ class Command(BaseCommand):
         services = up(folder)
         environment = os.environ | services.environment | self._secrets()
         celery = self._celery(folder, environment)
-        studio = subprocess.Popen(  # noqa: S603
-            [sys.executable, "manage.py", "run"], cwd=settings.BASE_DIR, env=environment, start_new_session=True
+        studio = subprocess.Popen(
+            [sys.executable, "manage.py", "run"],
+            cwd=settings.BASE_DIR,
+            env=environment,
+            start_new_session=True,
         )
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: studio.send_signal(signal.SIGTERM))
@@ -39,7 +43,18 @@ class Command(BaseCommand):
 
     @staticmethod
     def _celery(folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-        command = ["-m", "celery", "-A", "studio", "worker", "--beat", "--concurrency", "2", "--loglevel", "INFO"]
+        command = [
+            "-m",
+            "celery",
+            "-A",
+            "studio",
+            "worker",
+            "--beat",
+            "--concurrency",
+            "2",
+            "--loglevel",
+            "INFO",
+        ]
         with (folder / "celery.log").open("ab") as log:
             return subprocess.Popen(  # noqa: S603  (our own program)
                 [sys.executable, *command, "--schedule", str(folder / "beat")],
