@@ -108,7 +108,13 @@ def serve(**options: Any) -> None:
 def doctor(as_json: bool) -> None:
     """Check that everything is in place, and say what to do where it is not.
 
-    Exit status 1 when something has to be mended.
+    Looks at the pairing, the token's permissions, Studio, the handler, the documents, model servers on this
+    computer and the journal. Changes nothing. Exit status 1 when something has to be mended.
+
+    \b
+    Example:
+      aimatrix doctor
+      aimatrix doctor --json
     """
     from .config import Home
     from .doctor import examine

@@ -12,6 +12,7 @@ LONGEST: Final = 700  # characters; longer sections are cut between paragraphs
 
 _HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*\s*$")
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+_FENCE = re.compile(r"^[ ]*```.*\n?", re.MULTILINE)
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 _WRAPPED = re.compile(r"(?<=[^\n])\n(?=[^\n])(?!\s*([-*+•|]|\d+[.)])\s)")
 _MARKS = re.compile(r"(\*\*|__|`|(?<!\w)[*_](?=\w)|(?<=\w)[*_](?!\w))")
@@ -46,7 +47,7 @@ def cut(file: str, text: str) -> Iterator[Passage]:
 
 def plain(text: str) -> str:
     """Without Markdown's marks and its line breaks inside a paragraph; links keep their words."""
-    return _MARKS.sub("", _LINK.sub(r"\1", _WRAPPED.sub(" ", text))).strip()
+    return _MARKS.sub("", _LINK.sub(r"\1", _WRAPPED.sub(" ", _FENCE.sub("", text)))).strip()
 
 
 def _sections(text: str) -> Iterator[tuple[int, str, str]]:

@@ -1,8 +1,7 @@
-"""Questions for the default brain: on the demo shop's documents, on which it was tuned, and on a practice
-whose documents and questions were written before. Of the practice only the counts were looked at, to choose the
-threshold; no word list was made for it.
+"""Questions for the default brain: on the demo shop's documents, on which it was tuned, and on a practice's.
 
-Each question names the passage that answers it; off-topic ones name none.
+The practice was written before. Only its counts were looked at, to choose the threshold; no word list was
+made for it. Each question names the passage that answers it; off-topic ones name none.
 """
 
 from __future__ import annotations
