@@ -15,14 +15,16 @@ if TYPE_CHECKING:
     from .handlers import on_message as on_message
     from .message import Message as Message
     from .message import Reply as Reply
+    from .runner import Outcome as Outcome
 
 __version__ = "0.1.0"
-__all__ = ["Context", "MasterAgent", "Message", "Reply", "__version__", "on_message"]
+__all__ = ["Context", "MasterAgent", "Message", "Outcome", "Reply", "__version__", "on_message"]
 
 _HOMES = {
     "Context": ".context",
     "MasterAgent": ".handlers",
     "Message": ".message",
+    "Outcome": ".runner",
     "Reply": ".message",
     "on_message": ".handlers",
 }

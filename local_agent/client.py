@@ -33,6 +33,14 @@ LEAVE_S: Final = 10.0  # what is being worked on gets so long when we stop
 HAND_SHAKE_S: Final = 2.0
 
 
+class NotWelcomed(ConnectionError):
+    """The connection ended before Studio had welcomed us. It may have said when to come back."""
+
+    def __init__(self, reason: str, retry_in_s: float) -> None:
+        super().__init__(reason)
+        self.retry_in_s = retry_in_s
+
+
 class Client:
     """`run` returns when `stop` was called, and raises Refused when Studio does not want us any more."""
 
@@ -77,12 +85,10 @@ class Client:
         backoff = Backoff(self._config.settings.max_backoff_s)
         while True:
             self._report(f"connecting to {self._config.studio}")
-            at_least = 0.0
             try:
                 link = await self._open()
             except (OSError, TimeoutError, WebSocketException) as error:
-                if isinstance(error, InvalidStatus):
-                    at_least = refused(error)
+                at_least = _asked_to_wait(error)
                 reason = str(error) or type(error).__name__
             else:
                 close, at_least, lasted = await self._live(link)
@@ -93,7 +99,7 @@ class Client:
             await asyncio.sleep(wait)
 
     async def _open(self) -> Link:
-        """A link that Studio has welcomed. Raises OSError where the connection ended before."""
+        """A link that Studio has welcomed."""
         link = Link(await dial(self._config.tunnel_url, self._token), self._hear)
         link.say(self._hello())
         try:
@@ -104,7 +110,7 @@ class Client:
         if not welcomed:
             close = await link.ended
             closed_for_good(close)
-            raise ConnectionError(close.reason)
+            raise NotWelcomed(close.reason, link.retry_in_s)
         return link
 
     async def _live(self, link: Link) -> tuple[Close, float, float]:
@@ -200,3 +206,10 @@ class Client:
         for verdict in verdicts:
             self._desk.replied(verdict.r, verdict.status)
         self._report(f"{len(verdicts)} replies delivered over HTTP")
+
+
+def _asked_to_wait(error: Exception) -> float:
+    """Seconds that Studio wants us to stay away. Raises Refused where it wants that for good."""
+    if isinstance(error, InvalidStatus):
+        return refused(error)
+    return error.retry_in_s if isinstance(error, NotWelcomed) else 0.0

@@ -48,6 +48,7 @@ class Desk:
         self._jobs: dict[str, Job] = {}
         self._lease_s = 30.0
         self._extended_at = 0.0
+        self._shows = True  # whether this Studio takes partial answers
         self._closing = False
 
     def held(self) -> list[frames.Held]:
@@ -58,6 +59,7 @@ class Desk:
 
     def welcome(self, frame: frames.Welcome) -> None:
         self.outbox.ack_s, self._lease_s = frame.ack_s, frame.lease_s
+        self._shows = "partial" in frame.caps
         for r in frame.acked:
             self.replied(r, "dup")
         for d in frame.drop:
@@ -197,7 +199,7 @@ class Desk:
 
     def _partial(self, d: str, at: int, text: str) -> bool:
         job = self._jobs.get(d)
-        if job is None or job.lost:
+        if job is None or job.lost or not self._shows:
             return False
         return self._say(frames.Partial(d=d, lease=job.lease, at=at, text=text))
 

@@ -10,6 +10,7 @@ from websockets.exceptions import InvalidStatus
 from .errors import Refused
 from .protocol import Close, CloseCode, reconnects
 
+LONGEST_S: Final = 300.0
 _PAIR: Final = "Ask your Studio for a new pairing code, then: aimatrix pair CODE --studio URL"
 _CLOSES: Final[dict[int, tuple[str, str, str]]] = {
     CloseCode.REVOKED: ("AMX-A50", "Studio has withdrawn this agent's token.", _PAIR),
@@ -30,8 +31,10 @@ def refused(error: InvalidStatus) -> float:
         raise Refused("AMX-A50", f"Studio does not accept this agent's token: {what or status}.", next_step)
     if status == 426:
         raise Refused(*_CLOSES[CloseCode.VERSION])
-    wait = error.response.headers.get("Retry-After", "")
-    return min(float(wait), 300.0) if wait.isdigit() else 0.0
+    try:
+        return min(max(0.0, float(error.response.headers.get("Retry-After", "0"))), LONGEST_S)
+    except ValueError:  # a date, which our own Studio does not send
+        return 0.0
 
 
 def closed_for_good(close: Close) -> None:

@@ -215,9 +215,16 @@ def seconds(*words: str) -> float:
 
 
 def test_help_is_quick() -> None:
-    bare, ours = seconds("-c", "pass"), seconds("-m", "local_agent", "--help")
-    print(f"--help: {ours / bare:.1f} x bare Python ({ours * 1000:.0f} ms)")
-    assert ours <= 8 * bare  # about 5 on a quiet machine
+    """The library that reads the command line is most of it; we add little."""
+    bare, click, ours = (
+        seconds("-c", "pass"),
+        seconds("-c", "import click"),
+        seconds("-m", "local_agent", "--help"),
+    )
+    print(
+        f"--help: {ours / bare:.1f} x bare Python, {ours / click:.1f} x import click ({ours * 1000:.0f} ms)"
+    )
+    assert ours <= 1.6 * click
 
 
 @pytest.mark.parametrize(

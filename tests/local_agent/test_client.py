@@ -408,6 +408,27 @@ async def test_any_other_close_brings_it_back(studio: TinyStudio, agent: Run, cl
     assert any(line.startswith("reconnecting in") and "later" in line for line in running.reports)
 
 
+async def test_a_studio_that_cannot_welcome_says_when_to_come_back(studio: TinyStudio, agent: Run) -> None:
+    studio.away = True
+    async with agent(echo) as running:
+        await until(lambda: any("reconnecting in 3.0 s" in line for line in running.reports))
+    assert any("the database is away" in line for line in running.reports)
+
+
+async def test_a_studio_that_takes_no_partial_answers_gets_none(studio: TinyStudio, agent: Run) -> None:
+    async def slowly(message: Message, context: Context) -> AsyncIterator[str]:
+        yield "one "
+        await asyncio.sleep(0.1)
+        yield "two"
+
+    studio.caps = []
+    async with agent(slowly):
+        await studio.online()
+        await studio.give()
+        await studio.answer()
+    assert studio.all(p.Partial) == []
+
+
 async def test_a_studio_that_is_full_is_asked_again_later(studio: TinyStudio, agent: Run) -> None:
     studio.refuses = (503, {})
     async with agent(echo) as running:

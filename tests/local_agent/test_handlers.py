@@ -166,8 +166,10 @@ async def test_nothing_to_say_is_no_answer(tmp_path: Path, body: str) -> None:
 
 async def test_the_example_handler_works(monkeypatch: pytest.MonkeyPatch) -> None:
     path = Path(__file__).parents[2] / "local_agent/examples/handler.py"
-    assert documents_of(load(path), path) == path.parent / "shop"
-    assert await ask(path, message("telegram")) == Reply("One moment, please.")
+    assert await ask(path, message(text="I want a HUMAN")) == Reply(
+        "I am fetching a colleague for you.", handoff=True
+    )
+    assert await ask(path, message(text="thanks")) == Reply("You are welcome!", by="documents")
 
 
 @pytest.mark.parametrize(

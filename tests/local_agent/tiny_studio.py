@@ -38,10 +38,13 @@ class Tunnel:
     async def flush(self) -> None:
         for text in self.session.to_send():
             await self._send({"type": "websocket.send", "text": text})
+        if self.session.close:
+            code, reason = self.session.close
+            await self._send({"type": "websocket.close", "code": code, "reason": reason})
 
     async def close(self, code: int, reason: str = "") -> None:
         self.session.shut(code, reason)
-        await self._send({"type": "websocket.close", "code": code, "reason": reason})
+        await self.flush()
 
 
 class TinyStudio:
@@ -55,6 +58,8 @@ class TinyStudio:
         self.finished: dict[str, p.Done] = {}
         self.hb_s, self.lease_s, self.ack_s, self.max_frame = 10.0, 30.0, 5.0, p.MAX_FRAME
         self.refuses: tuple[int, dict[str, Any]] | None = None  # status and problem, at the door
+        self.away = False  # whether its database is
+        self.caps = ["partial"]
         self.confirms = True  # whether replies are answered
         self.stale: set[str] = set()  # messages whose answers come too late
         self.dropped: set[str] = set()  # leases that the agent has lost
@@ -75,7 +80,7 @@ class TinyStudio:
         config = uvicorn.Config(
             self,
             port=self.port,
-            log_level="error",
+            log_level="critical",
             ws="websockets-sansio",
             ws_ping_interval=None,
             lifespan="off",
@@ -175,6 +180,11 @@ class TinyStudio:
 
     def _act(self, tunnel: Tunnel, frame: p.Frame) -> None:
         match frame:
+            case p.Hello() if self.away:
+                tunnel.session.send(
+                    p.Error(code=1001, msg="the database is away", fatal=True, retry_in_s=3.0)
+                )
+                tunnel.session.shut(1001, "the database is away")
             case p.Hello():
                 tunnel.session.send(self._welcome(frame))
             case p.Reply() if self.confirms:
@@ -208,7 +218,7 @@ class TinyStudio:
             ack_s=self.ack_s,
             max_frame=self.max_frame,
             max_credits=100,
-            caps=hello.caps,
+            caps=self.caps,
             resumed=hello.session is not None,
             keep=[d for d in held if d not in self.dropped],
             drop=[d for d in held if d in self.dropped],
