@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -58,6 +59,7 @@ class Bus:
     def __init__(self) -> None:
         self._listeners: dict[str, set[Listener]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._outgoing: deque[tuple[str, Hint]] = deque(maxlen=10_000)
         self._outgoing_waits: asyncio.Event | None = None
@@ -87,7 +89,7 @@ class Bus:
         """Tells whoever listens, here and elsewhere. Never waits, never fails; may be called from any thread."""
         if self._loop is None:
             _publish_once(topic, hint)
-        elif _running_loop() is self._loop:
+        elif threading.get_ident() == self._thread:
             self._publish(topic, hint)
         else:
             self._loop.call_soon_threadsafe(self._publish, topic, hint)
@@ -103,7 +105,7 @@ class Bus:
             listener(topic, hint)
 
     async def start(self, node: str) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._origin = node
         if settings.REDIS_URL:
             self._outgoing_waits = asyncio.Event()
@@ -148,13 +150,6 @@ class Bus:
                 await client.publish(CHANNEL, msgspec.json.encode((self._origin, batch)))
             except (redis.RedisError, OSError) as error:
                 log.warning("%d hints to other processes are lost: %s", len(batch), error)
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 def _publish_once(topic: str, hint: Hint) -> None:

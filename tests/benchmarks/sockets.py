@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from deploy.servers import free_port
 from local_agent.protocol import SUBPROTOCOL, Frame, Hello, Session, Side, Welcome, new_id
-from tests.benchmarks.studio import ROOT, wait_until_up
+from tests.processes import ROOT, wait_until_up
 
 # The least a server can do: accept, and echo what comes. Served with exactly Studio's settings.
 RAW = """

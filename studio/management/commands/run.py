@@ -50,10 +50,13 @@ class Command(BaseCommand):
             webchat_url=f"{settings.STUDIO_URL}/webchat/{channel.pk.hex}",
             agent_id=demo.agent(workspace) or "",
         )
-        asyncio.run(self._serve(workspace, owner, told))
-
-    async def _serve(self, workspace: Workspace, owner: Any, told: demo.Demo) -> None:
         studio = server(settings.PORT, kind=Guest)
+        with asyncio.Runner(loop_factory=studio.config.get_loop_factory()) as runner:
+            runner.run(self._serve(studio, workspace, owner, told))
+
+    async def _serve(
+        self, studio: uvicorn.Server, workspace: Workspace, owner: Any, told: demo.Demo
+    ) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self._stop, studio)
         serving = asyncio.create_task(studio.serve())
