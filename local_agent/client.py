@@ -78,6 +78,7 @@ class Client:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._desk.settle(0.0)
 
     # -- staying connected ----------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from .journal import Entry, Journal, State
 from .message import Message, clean
 from .outbox import Outbox, Say, ending_of
 from .protocol import frames, new_id
-from .runner import Failed, Runner
+from .runner import RETRY_S, Failed, Runner
 from .stream import Stream
 
 DEATHS: Final = 5  # a message that the agent died of so often is given up
@@ -65,7 +65,9 @@ class Desk:
         for d in frame.drop:
             self._lose(d)
         for d in frame.keep:
-            self._start(d)
+            entry = self._journal.entry(d)
+            if entry is not None and entry.state is not State.REPLIED:
+                self._take_up(entry)
         for job in self._jobs.values():
             job.stream.show_again()
         self.outbox.repeat()
@@ -77,11 +79,8 @@ class Desk:
             job.lease = entry.lease
         elif entry.state is State.REPLIED:
             self.outbox.repeat(d=entry.d, lease=entry.lease)
-        elif entry.state is State.CLOSED:
-            # Studio missed how it ended. It was answered, so only the ending is left to say.
-            self._say(ending_of(entry))
         else:
-            self._start(frame.d)
+            self._take_up(entry)
 
     def replied(self, r: str, status: frames.Outcome) -> None:
         self.outbox.confirmed(r)
@@ -114,9 +113,9 @@ class Desk:
 
     def tick(self, now: float) -> None:
         """While connected: asks for more time, repeats what was not confirmed."""
-        if self._jobs and now - self._extended_at >= self._lease_s / 3:
+        items = [frames.Held(d, job.lease) for d, job in self._jobs.items() if not job.lost]
+        if items and now - self._extended_at >= self._lease_s / 3:
             self._extended_at = now
-            items = [frames.Held(d, job.lease) for d, job in self._jobs.items() if not job.lost]
             self._say(frames.Extend(items=items))
         self.outbox.repeat_overdue()
 
@@ -135,14 +134,17 @@ class Desk:
 
     # -- the work -------------------------------------------------------------------------------------------
 
-    def _start(self, d: str) -> None:
-        entry = self._journal.entry(d)
-        if entry is None or entry.state not in (State.RECEIVED, State.WORKING):
-            return
-        if d not in self._jobs and not self._closing:
-            job = Job(entry, entry.lease, Stream(lambda at, text: self._partial(d, at, text)))
-            self._jobs[d] = job
-            job.task = asyncio.create_task(self._work(d, job))
+    def _take_up(self, entry: Entry) -> None:
+        """Studio counts on us for this message; we may be further than it knows."""
+        if entry.state is State.CLOSED:
+            # It missed how the message ended. That was confirmed once, so only the ending is left to say.
+            self._say(ending_of(entry))
+        elif entry.state is State.POSTPONED:
+            self._say(frames.Done(d=entry.d, lease=entry.lease, status="retry", retry_in_s=RETRY_S))
+        elif entry.d not in self._jobs and not self._closing:
+            job = Job(entry, entry.lease, Stream(lambda at, text: self._partial(entry.d, at, text)))
+            self._jobs[entry.d] = job
+            job.task = asyncio.create_task(self._work(entry.d, job))
 
     async def _work(self, d: str, job: Job) -> None:
         try:
@@ -152,9 +154,10 @@ class Desk:
         finally:
             job.stream.close()
             del self._jobs[d]
-            if job.lost:
-                # It may have been given to us again while the handler was still ending.
-                self._start(d)
+            again = self._journal.entry(d) if job.lost and not self._closing else None
+            if again is not None:
+                # It was given to us again while the handler was still ending.
+                self._take_up(again)
 
     async def _answer(self, d: str, job: Job) -> None:
         entry = job.entry

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -18,8 +17,8 @@ from .documents import Documents
 from .errors import AgentError
 from .handlers import load
 from .journal import Journal
-from .link import LOOPBACK
 from .model_servers import find
+from .proxies import is_loopback, may_proxy
 from .runner import Handle
 from .serve import documents_folder
 
@@ -74,10 +73,9 @@ def _permissions(home: Home) -> Finding:
 
 
 def _studio(config: Config, home: Home) -> Iterator[Finding]:
-    host = urlsplit(config.studio).hostname
-    if config.studio.startswith("http://") and host not in LOOPBACK:
+    if config.studio.startswith("http://") and not is_loopback(config.studio):
         yield Finding("encryption", "warn", f"none to {config.studio}", "Pair again with its https address.")
-    with httpx.Client(timeout=10.0, trust_env=host not in LOOPBACK) as client:
+    with httpx.Client(timeout=10.0, trust_env=may_proxy(config.studio)) as client:
         yield _reachable(config, client)
         yield _accepted(config, home, client)
 

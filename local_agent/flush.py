@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 
-from .link import LOOPBACK
 from .protocol import frames
+from .proxies import may_proxy
 
 BATCH: Final = 50
 _FIELDS: Final = ("r", "d", "lease", "conv", "part", "final", "payload")
@@ -30,8 +29,7 @@ async def flush(studio: str, token: str, replies: list[frames.Reply]) -> list[Ve
     """Sends at most 50 of the replies. Raises httpx.HTTPError where Studio could not be asked."""
     body = {"replies": [{name: getattr(reply, name) for name in _FIELDS} for reply in replies[:BATCH]]}
     headers = {"Authorization": f"Bearer {token}"}
-    by_environment = urlsplit(studio).hostname not in LOOPBACK
-    async with httpx.AsyncClient(timeout=15.0, trust_env=by_environment) as client:
+    async with httpx.AsyncClient(timeout=15.0, trust_env=may_proxy(studio)) as client:
         response = await client.post(f"{studio}/tunnel/replies", json=body, headers=headers)
     response.raise_for_status()
     try:

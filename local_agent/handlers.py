@@ -49,6 +49,7 @@ class MasterAgent:
 
 def load(path: Path) -> Handle:
     """Raises AgentError with file and line where the file cannot be used."""
+    path = path.expanduser().resolve()
     module = _run(path)
     classes = [found for found in vars(module).values() if _is_agent(found, module)]
     if len(classes) > 1:
@@ -86,13 +87,14 @@ def _made(path: Path, agent: type[MasterAgent]) -> Handle:
 def _run(path: Path) -> ModuleType:
     if not path.is_file():
         raise AgentError("AMX-A20", f"There is no handler file {path}.", "Check the path after --handler.")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    # A name of its own: a handler called email.py must not become everybody's email.
+    spec = importlib.util.spec_from_file_location(f"aimatrix_handler_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise _unusable(path, "is not a Python file", "Give it the ending .py.")
     module = importlib.util.module_from_spec(spec)
     # As `python file.py` does it: the file may import its neighbours, and classes find their module.
-    sys.path.insert(0, str(path.parent.resolve()))
-    sys.modules[path.stem] = module
+    sys.path.insert(0, str(path.parent))
+    sys.modules[module.__name__] = module
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # the owner's code

@@ -202,6 +202,7 @@ def _entry(row: tuple[Any, ...]) -> Entry:
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    db: sqlite3.Connection | None = None
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         db = sqlite3.connect(path, isolation_level=None, timeout=0)
@@ -210,15 +211,17 @@ def _open(path: Path) -> sqlite3.Connection:
         for statement in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
             db.execute(f"PRAGMA {statement}")
         db.executescript(_SCHEMA)
-    except sqlite3.OperationalError as error:
-        if "locked" in str(error):
-            raise AgentError(
-                "AMX-A40", f"{path} is in use.", "Another aimatrix serve runs on this folder; stop it first."
-            ) from error
-        raise _broken(path, error) from error
     except (OSError, sqlite3.DatabaseError) as error:
-        raise _broken(path, error) from error
+        if db is not None:
+            db.close()
+        raise (_in_use(path) if "locked" in str(error) else _broken(path, error)) from error
     return db
+
+
+def _in_use(path: Path) -> AgentError:
+    return AgentError(
+        "AMX-A40", f"{path} is in use.", "Another aimatrix serve runs on this folder; stop it first."
+    )
 
 
 def _broken(path: Path, error: Exception) -> AgentError:

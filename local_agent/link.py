@@ -6,7 +6,6 @@ import asyncio
 import platform
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -15,15 +14,16 @@ from websockets.typing import Subprotocol
 from . import __version__
 from .protocol import MAX_FRAME, SUBPROTOCOL, Close, CloseCode, Session, Side, frames
 from .protocol.frames import Frame
+from .proxies import may_proxy
+from .refusal import closed_for_good
 
 OPEN_S: Final = 10.0
 CLOSE_S: Final = 2.0
-LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 
 
 async def dial(url: str, token: str) -> ClientConnection:
-    """An open socket that speaks our protocol. Raises what `connect` raises."""
-    return await connect(
+    """An open socket that speaks our protocol. Raises what `connect` raises, and Refused."""
+    socket = await connect(
         url,
         subprotocols=[Subprotocol(SUBPROTOCOL)],
         additional_headers={"Authorization": f"Bearer {token}"},
@@ -33,8 +33,12 @@ async def dial(url: str, token: str) -> ClientConnection:
         ping_interval=None,  # the protocol has its own
         open_timeout=OPEN_S,
         close_timeout=CLOSE_S,
-        proxy=None if urlsplit(url).hostname in LOOPBACK else True,
+        proxy=True if may_proxy(url) else None,
     )
+    if socket.subprotocol != SUBPROTOCOL:
+        await socket.close()
+        closed_for_good(Close(CloseCode.VERSION, "no common version"))
+    return socket
 
 
 class Link:
@@ -88,7 +92,7 @@ class Link:
             if isinstance(frame, frames.Error) and frame.retry_in_s:
                 self.retry_in_s = frame.retry_in_s
             self._on_frame(self, frame)
-            if isinstance(frame, frames.Welcome):
+            if isinstance(frame, frames.Welcome) and not self.welcomed.done():
                 self.welcomed.set_result(True)
         if self.session.has_output or self.session.close:
             self._wake.set()

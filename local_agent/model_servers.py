@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from .errors import AgentError
-from .link import LOOPBACK
 from .models import ModelClient, Ollama, OpenAICompatible
+from .proxies import may_proxy
 
 OLLAMA: Final = "http://127.0.0.1:11434"
 # LM Studio, llama.cpp, vLLM, Jan, text-generation-webui
@@ -85,9 +85,8 @@ def _names(rows: list[Any], key: str) -> tuple[str, ...]:
 async def _ask(url: str, key: str) -> dict[str, Any]:
     """The JSON object that `url` answers, or an empty one: no answer here means only that nobody is there."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    by_environment = urlsplit(url).hostname not in LOOPBACK
     try:
-        async with httpx.AsyncClient(timeout=_ASK_S, headers=headers, trust_env=by_environment) as client:
+        async with httpx.AsyncClient(timeout=_ASK_S, headers=headers, trust_env=may_proxy(url)) as client:
             data = (await client.get(url)).raise_for_status().json()
     except (httpx.HTTPError, ValueError):
         return {}

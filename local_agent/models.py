@@ -11,13 +11,12 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Final, Protocol
-from urllib.parse import urlsplit
 
 import httpx
 
 from .errors import AgentError
-from .link import LOOPBACK
 from .prompt import Messages
+from .proxies import may_proxy
 
 CONTEXT: Final = 8192  # tokens; Ollama's own default differs by version and by machine
 _TIMEOUT: Final = httpx.Timeout(120.0, connect=5.0)  # a first answer may wait for the model to load
@@ -50,9 +49,8 @@ class _Http:
         self.name = name
         self.url = url
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        by_environment = urlsplit(url).hostname not in LOOPBACK
         self._client = httpx.AsyncClient(
-            base_url=url, headers=headers, timeout=_TIMEOUT, trust_env=by_environment
+            base_url=url, headers=headers, timeout=_TIMEOUT, trust_env=may_proxy(url)
         )
 
     async def aclose(self) -> None:

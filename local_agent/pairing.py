@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -13,7 +12,7 @@ import msgspec
 from . import __version__
 from .config import Config, Home, Settings, studio_url
 from .errors import AgentError
-from .link import LOOPBACK
+from .proxies import may_proxy
 
 
 class _Paired(msgspec.Struct):
@@ -43,9 +42,8 @@ def machine() -> dict[str, str | int]:
 
 
 def _post(studio: str, body: dict[str, Any]) -> httpx.Response:
-    by_environment = urlsplit(studio).hostname not in LOOPBACK
     try:
-        with httpx.Client(timeout=15.0, trust_env=by_environment) as client:
+        with httpx.Client(timeout=15.0, trust_env=may_proxy(studio)) as client:
             return client.post(f"{studio}/tunnel/pair", json=body)
     except httpx.HTTPError as error:
         raise AgentError(

@@ -9,7 +9,7 @@ from typing import Final
 from .message import clean
 
 EVERY_S: Final = 0.05
-MOST: Final = 8000  # characters in one frame
+MOST: Final = 4000  # characters in one frame: fits the smallest that a Studio may allow
 
 Emit = Callable[[int, str], bool]  # (where the text begins, text); False: not now
 

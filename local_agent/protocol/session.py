@@ -101,20 +101,9 @@ class Session:
     """The state of one connection; a new connection needs a new Session."""
 
     __slots__ = (
-        "_heard_at",
-        "_heard_n",
-        "_load",
-        "_out",
-        "_sent_n",
-        "_spoke",
-        "_spoke_at",
-        "close",
-        "hb_s",
-        "max_frame",
-        "send_limit",
-        "side",
-        "state",
-    )
+        "_heard_at", "_heard_n", "_load", "_out", "_sent_n", "_spoke", "_spoke_at", "close", "hb_s", "max_frame",
+        "send_limit", "side", "state",
+    )  # fmt: skip
 
     def __init__(self, side: Side, *, now: float, max_frame: int = MAX_FRAME) -> None:
         self.side = side

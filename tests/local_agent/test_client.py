@@ -311,6 +311,28 @@ async def test_it_comes_back_with_its_session_and_what_it_holds(studio: TinyStud
     assert (gate.runs, reply.lease) == (1, 3)
 
 
+async def test_what_studio_keeps_though_it_is_over_here_is_done(studio: TinyStudio, agent: Run) -> None:
+    async with agent(echo):
+        await studio.online()
+        await studio.give(lease=3)
+        await studio.answer()
+        await until(lambda: not studio.tunnel.session.inflight)
+        studio.keeps = ["d1"]  # as when the answer and the new connection crossed
+        await studio.tunnel.close(1001)
+        await studio.online(2)
+        done = (await studio.heard(p.Done))[0]
+    assert (done.d, done.lease, done.status) == ("d1", 3, "ok")
+    assert len(studio.stored) == 1
+
+
+async def test_a_server_that_speaks_another_version_is_left(studio: TinyStudio, agent: Run) -> None:
+    studio.subprotocol = None
+    async with agent(echo) as running:
+        with pytest.raises(AgentError) as caught:
+            await running.task
+    assert (caught.value.code, caught.value.exit_code) == ("AMX-A52", 3)
+
+
 async def test_what_the_welcome_drops_is_abandoned(studio: TinyStudio, agent: Run, home: Home) -> None:
     gate = Gate()
     async with agent(gate):

@@ -60,6 +60,8 @@ class TinyStudio:
         self.refuses: tuple[int, dict[str, Any]] | None = None  # status and problem, at the door
         self.away = False  # whether its database is
         self.caps = ["partial"]
+        self.subprotocol: str | None = p.SUBPROTOCOL
+        self.keeps: list[str] = []  # what it keeps, though the agent does not hold it
         self.confirms = True  # whether replies are answered
         self.stale: set[str] = set()  # messages whose answers come too late
         self.dropped: set[str] = set()  # leases that the agent has lost
@@ -163,7 +165,7 @@ class TinyStudio:
 
     async def _tunnel(self, receive: Any, send: Any) -> None:
         await receive()
-        await send({"type": "websocket.accept", "subprotocol": p.SUBPROTOCOL})
+        await send({"type": "websocket.accept", "subprotocol": self.subprotocol})
         tunnel = Tunnel(send)
         number = len(self.tunnels)
         self.tunnels.append(tunnel)
@@ -220,7 +222,7 @@ class TinyStudio:
             max_credits=100,
             caps=self.caps,
             resumed=hello.session is not None,
-            keep=[d for d in held if d not in self.dropped],
+            keep=[d for d in held if d not in self.dropped] + self.keeps,
             drop=[d for d in held if d in self.dropped],
             acked=[r for r in hello.unacked if r in self.acked],
         )
