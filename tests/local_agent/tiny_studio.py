@@ -107,7 +107,8 @@ class TinyStudio:
         return self.tunnel
 
     async def give(self, d: str = "d1", text: str = "hello", *, lease: int = 1, **fields: Any) -> None:
-        """Hands a message to the newest tunnel."""
+        """Hands a message to the newest tunnel, when it has credit."""
+        await until(lambda: self.tunnel.session.free_credit or d in self.tunnel.session.inflight)
         known = {
             "conv": "c1",
             "seq": 1,
