@@ -108,8 +108,8 @@ def serve(**options: Any) -> None:
 def doctor(as_json: bool) -> None:
     """Check that everything is in place, and say what to do where it is not.
 
-    Looks at the pairing, the token's permissions, Studio, the handler, the documents, model servers on this
-    computer and the journal. Changes nothing. Exit status 1 when something has to be mended.
+    Looks at the pairing, the token's permissions, Studio, the journal, the handler, the documents, and model
+    servers on this computer. Exit status 1 when something has to be mended.
 
     \b
     Example:

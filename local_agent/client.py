@@ -95,6 +95,8 @@ class Client:
                 close, at_least, lasted = await self._live(link)
                 backoff.lasted(lasted)
                 reason = close.reason or f"closed with {close.code}"
+            if self._stopping.is_set():
+                return
             wait = backoff.next(at_least)
             self._report(f"reconnecting in {wait:.1f} s ({reason})")
             await asyncio.sleep(wait)

@@ -47,12 +47,12 @@ def examine(home: Home) -> Iterator[Finding]:
         yield Finding("paired", "ok", f"{config.name} at {config.studio}")
         yield _permissions(home)
         yield from _studio(config, home)
+        yield _journal(home)
     handle = _handler(settings)
     if isinstance(handle, Finding):
         yield handle
     yield _documents(settings, None if isinstance(handle, Finding) else handle)
     yield _models(settings)
-    yield _journal(home)
 
 
 def _config(home: Home) -> Config | Finding:

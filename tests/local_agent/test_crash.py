@@ -135,7 +135,7 @@ async def test_sigterm_finishes_the_work_and_ends_with_zero(
     errors = process.stderr.read() if process.stderr else ""
     assert (code, studio.stored != {}) == (0, True)
     assert "online as tester" in errors
-    assert errors.endswith("stopped\n")
+    assert errors.endswith("online as tester\nstopped\n")
 
 
 async def test_a_refused_token_ends_the_command_with_three_and_says_what_to_do(
