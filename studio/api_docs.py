@@ -140,7 +140,8 @@ class Reading:
         if method != "get":
             lines.insert(1, f"-X {method.upper()}")
         if content:
-            lines += ["-H 'Content-Type: application/json'", f"-d '{json.dumps(self._example(content))}'"]
+            body = json.dumps(self._example(content), ensure_ascii=False)
+            lines += ["-H 'Content-Type: application/json'", f"-d '{body}'"]
         return " \\\n  ".join(lines)
 
     def _example(self, content: Node) -> Any:

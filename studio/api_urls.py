@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 from studio import api_docs
 from workspaces.api import NotHere
@@ -12,5 +12,5 @@ urlpatterns = [
     path("v1/schema", api_docs.Schema.as_view(), name="api_schema"),
     path("v1/", include("agent_link.api_urls")),
     path("v1/", include("gateway.api_urls")),
-    path("v1/<path:anything>", NotHere.as_view()),
+    re_path(r"^v1(?:/[\s\S]*)?$", NotHere.as_view()),
 ]
