@@ -22,7 +22,7 @@ from workspaces.models import ApiKey, Membership, Role, Workspace
 OWNER = "owner"
 CHAT = {
     "greeting": "Hello! Ask about opening hours, delivery, returns or warranty.",
-    "suggestions": ["When are you open?", "How long does delivery take?", "Can I return shoes that I wore?"],
+    "suggestions": ["When are you open?", "How long does delivery take?", "How can I return something?"],
 }
 
 
