@@ -22,13 +22,15 @@ from agent_link.sql import Cursor, Statement
 
 Verdict = Literal["stored", "dup", "stale"]
 
+# What is true of an answer's envelope: whose turn it is in its lane, and whether this very answer is there already.
 JUDGED = Statement(
-    """SELECT g.r, e.id, e.kind, e.state, l.id, l.token, known.id
+    """SELECT g.at, e.kind, l.id, l.token, known.id,
+              e.seq = (SELECT MIN(h.seq) FROM agent_link_envelope h WHERE h.lane_id = l.id AND h.seq > l.done_seq)
        FROM {rows} g
        JOIN agent_link_envelope e ON e.id = g.envelope
        JOIN agent_link_lane l ON l.id = e.lane_id AND l.workspace_id = g.workspace
-       LEFT JOIN agent_link_reply known ON known.id = g.r
-       ORDER BY l.id {wait for l}""",
+       LEFT JOIN agent_link_reply known ON known.id = g.r""",
+    at="int",
     r="id",
     envelope="id",
     workspace="id",
@@ -42,14 +44,7 @@ KEPT = Statement(
     final="bool",
 )
 KNOWN = Statement("SELECT k.id FROM agent_link_reply k JOIN {rows} g ON k.id = g.r", r="id")
-SUPPLIED = Statement(
-    """SELECT g.envelope, e.state, l.id, l.token FROM {rows} g
-       JOIN agent_link_envelope e ON e.id = g.envelope
-       JOIN agent_link_lane l ON l.id = e.lane_id AND l.workspace_id = g.workspace
-       ORDER BY l.id {wait for l}""",
-    envelope="id",
-    workspace="id",
-)
+MOST_PARTS = 2**15  # what a smallint holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +86,22 @@ def route(kind: str) -> Route:
     return found
 
 
-def judge(answer: Answer, *, known: bool, state: int, token: int) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an answer belongs. `head`: its envelope is the one whose turn it is; `known`: it is stored already."""
+
+    kind: str
+    lane: str
+    token: int
+    known: bool
+    head: bool
+
+
+def judge(answer: Answer, *, known: bool, head: bool, token: int) -> Verdict:
     """Pure: what is to be done with an answer, given what the rows say."""
     if known:
         return "dup"
-    if state != EnvelopeState.NEW or answer.token > token:
+    if not head or answer.token > token or answer.part >= MOST_PARTS:
         return "stale"
     late = answer.token < token
     return "stale" if late and not (answer.final and answer.part == 0) else "stored"
@@ -103,39 +109,47 @@ def judge(answer: Answer, *, known: bool, state: int, token: int) -> Verdict:
 
 def accept(cursor: Cursor, answers: Sequence[Answer]) -> list[Verdict]:
     """Operation: stores what may be stored, hands it to its route, finishes envelopes at their final part."""
-    rows = [{"r": a.id, "envelope": a.envelope, "workspace": a.workspace} for a in answers]
-    found = {row[0]: row[1:] for row in cursor.run(JUDGED, rows)}
-    verdicts: dict[str, Verdict] = {}
-    taken: dict[str, list[tuple[str, Answer]]] = {}
+    places = _places(cursor, answers)
+    verdicts: list[Verdict] = ["stale"] * len(answers)
+    chosen: dict[str, int] = {}
     finished: set[str] = set()
-    finishes: list[Finish] = []
-    for answer in answers:
-        if answer.id in verdicts:
-            continue
-        if answer.id not in found:
-            verdicts[answer.id] = "stale"
-            continue
-        _, kind, state, lane, token, known = found[answer.id]
-        state = EnvelopeState.DONE if answer.envelope in finished else state
-        verdicts[answer.id] = judge(answer, known=known is not None, state=state, token=token)
-        if verdicts[answer.id] == "stored":
-            taken.setdefault(kind, []).append((lane, answer))
+    for at, place in sorted(places.items()):
+        answer = answers[at]
+        head = place.head and answer.envelope not in finished
+        verdicts[at] = judge(answer, known=place.known or answer.id in chosen, head=head, token=place.token)
+        if verdicts[at] == "stored":
+            chosen[answer.id] = at
             if answer.final:
                 finished.add(answer.envelope)
-                finishes.append(Finish(answer.envelope, answer.acknowledged_at, fence=answer.token < token))
-    _keep(cursor, taken, verdicts)
-    lanes.finish(cursor, finishes)
-    return [verdicts[answer.id] for answer in answers]
-
-
-def _keep(cursor: Cursor, taken: dict[str, list[tuple[str, Answer]]], verdicts: dict[str, Verdict]) -> None:
+    new = _keep(cursor, [answers[at] for at in chosen.values()])
+    taken: dict[str, list[tuple[str, Answer]]] = {}
+    for r, at in chosen.items():
+        if r in new:
+            taken.setdefault(places[at].kind, []).append((places[at].lane, answers[at]))
+        else:  # its id went to another envelope at this same moment, through another process
+            verdicts[at] = "dup"
     for kind, pairs in taken.items():
-        rows = [{"r": a.id, "envelope": a.envelope, "part": a.part, "final": a.final} for _, a in pairs]
-        new = {row[0] for row in cursor.run(KEPT, rows)}
-        for _, answer in pairs:
-            if answer.id not in new:  # the same reply came through another process at the same moment
-                verdicts[answer.id] = "dup"
-        route(kind)(cursor, [(lane, answer) for lane, answer in pairs if answer.id in new])
+        route(kind)(cursor, pairs)
+        lanes.finish(cursor, [Finish(a.envelope, a.acknowledged_at) for _, a in pairs if a.final])
+    return verdicts
+
+
+def _places(cursor: Cursor, given: Sequence[Answer | Ending]) -> dict[int, Place]:
+    """Of those whose envelope is their workspace's, by their place in `given`. Their lanes are held from now on."""
+    lanes.hold(cursor, [one.envelope for one in given])
+    rows = [
+        {"at": at, "r": getattr(one, "id", None), "envelope": one.envelope, "workspace": one.workspace}
+        for at, one in enumerate(given)
+    ]
+    return {
+        at: Place(kind, lane, token, known is not None, bool(head))
+        for at, kind, lane, token, known, head in cursor.run(JUDGED, rows)
+    }
+
+
+def _keep(cursor: Cursor, answers: Sequence[Answer]) -> set[str]:
+    rows = [{"r": a.id, "envelope": a.envelope, "part": a.part, "final": a.final} for a in answers]
+    return {row[0] for row in cursor.run(KEPT, rows)}
 
 
 def known(cursor: Cursor, replies: Sequence[str]) -> list[bool]:
@@ -146,25 +160,17 @@ def known(cursor: Cursor, replies: Sequence[str]) -> list[bool]:
 
 def end(cursor: Cursor, endings: Sequence[Ending]) -> list[bool]:
     """Operation: finishes or postpones envelopes; False where the token is stale or all was over already."""
-    rows = [{"envelope": e.envelope, "workspace": e.workspace} for e in endings]
-    found = {row[0]: row[1:] for row in cursor.run(SUPPLIED, rows)}
-    valid = [
-        e.envelope in found and found[e.envelope][0] == EnvelopeState.NEW and found[e.envelope][2] == e.token
-        for e in endings
-    ]
-    held = [ending for ending, ok in zip(endings, valid, strict=True) if ok]
-    lanes.finish(
-        cursor,
-        [
-            Finish(
-                e.envelope,
-                e.acknowledged_at,
-                EnvelopeState.DONE if e.status == "ok" else EnvelopeState.DEAD,
-                "" if e.status == "ok" else e.error,
-            )
-            for e in held
-            if e.status != "retry"
-        ],
-    )
-    lanes.postpone(cursor, [(found[e.envelope][1], e.token, e.retry_s) for e in held if e.status == "retry"])
-    return valid
+    places = _places(cursor, endings)
+    held = {at: place for at, place in places.items() if place.head and place.token == endings[at].token}
+    finishes, retries = [], []
+    for at, place in held.items():
+        ending = endings[at]
+        if ending.status == "retry":
+            retries.append((place.lane, ending.token, ending.retry_s))
+        elif ending.status == "ok":
+            finishes.append(Finish(ending.envelope, ending.acknowledged_at))
+        else:
+            finishes.append(Finish(ending.envelope, ending.acknowledged_at, EnvelopeState.DEAD, ending.error))
+    lanes.finish(cursor, finishes)
+    lanes.postpone(cursor, retries)
+    return [at in held for at in range(len(endings))]

@@ -95,6 +95,7 @@ class Dispatcher:
                     "lane": held.lane,
                     "token": held.token,
                     "connection": connection.id,
+                    "untried": 0,
                     "after_s": self.settings.TUNNEL_GRACE,
                 },
             )
@@ -175,7 +176,13 @@ class Dispatcher:
         ):
             self.note(
                 lanes.release,
-                {"lane": claim.lane, "token": claim.token, "connection": one.connection, "after_s": 0.0},
+                {
+                    "lane": claim.lane,
+                    "token": claim.token,
+                    "connection": one.connection,
+                    "untried": 1,
+                    "after_s": 0.0,
+                },
             )
         else:
             PUSHED.inc()

@@ -5,14 +5,14 @@
        └─ release, expiry ──┘    └─ extend, adopt
 
 A lane has one `due_at`. Claiming moves it to the end of the lease and raises the token; finishing or giving back moves
-it to now; a retry moves it to later. So nothing can be stuck: whatever is unfinished falls due again by itself.
+it to now; a retry moves it to later. So nothing can be stuck: whatever is unfinished falls due again by itself. What
+ends a lease for good raises the token too: whoever held it has no more say in when the lane is due.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from agent_link.models import EnvelopeState
 from agent_link.sql import Cursor, Record, Statement, utc
@@ -41,10 +41,16 @@ PUT = Statement(
     kind="text",
     payload="text",
 )
+MOST_DUE = 200  # of each workspace, so that a busy one hides no other's
 DUE = Statement(
-    """SELECT l.id, l.workspace_id FROM agent_link_lane l JOIN {rows} g ON g.workspace = l.workspace_id
-       WHERE l.pending > 0 AND l.due_at <= {now} ORDER BY l.due_at LIMIT 500""",
+    """SELECT f.id, f.workspace_id FROM (
+           SELECT l.id, l.workspace_id, l.due_at,
+                  ROW_NUMBER() OVER (PARTITION BY l.workspace_id ORDER BY l.due_at) AS place, g.most
+           FROM agent_link_lane l JOIN {rows} g ON g.workspace = l.workspace_id
+           WHERE l.pending > 0 AND l.due_at <= {now}
+       ) f WHERE f.place <= f.most ORDER BY f.due_at""",
     workspace="id",
+    most="int",
 )
 CLAIMED = Statement(
     """WITH free AS (
@@ -74,16 +80,22 @@ PUSHED = Statement(
 )
 EXTENDED = Statement(
     """UPDATE agent_link_lane AS l SET due_at = {now+g.lease_s} FROM {rows} g
-       WHERE l.id = g.lane AND l.token = g.token AND l.pending > 0 RETURNING l.id""",
+       WHERE l.id = g.lane AND l.token = g.token AND l.pending > 0 RETURNING l.id, l.token""",
     lane="id",
     token="int",
     lease_s="real",
 )
+LOCKED = Statement(
+    """SELECT l.id FROM {rows} g JOIN agent_link_envelope e ON e.id = g.envelope
+       JOIN agent_link_lane l ON l.id = e.lane_id ORDER BY l.id {wait for l}""",
+    envelope="id",
+)
 HELD = Statement(
-    """SELECT e.id, l.id, l.token, e.kind FROM {rows} g
-       JOIN agent_link_envelope e ON e.id = g.envelope AND e.state = 0
+    """SELECT g.at, e.id, l.id, l.token, e.kind FROM {rows} g
+       JOIN agent_link_envelope e ON e.id = g.envelope
        JOIN agent_link_lane l ON l.id = e.lane_id AND l.token = g.token AND l.agent_id = g.agent
-       ORDER BY l.id {wait for l}""",
+       WHERE e.seq = (SELECT MIN(h.seq) FROM agent_link_envelope h WHERE h.lane_id = l.id AND h.seq > l.done_seq)""",
+    at="int",
     envelope="id",
     token="int",
     agent="id",
@@ -96,25 +108,26 @@ ADOPTED = Statement(
     lease_s="real",
 )
 POSTPONED = Statement(
-    """UPDATE agent_link_lane AS l SET due_at = {now+g.after_s} FROM {rows} g
+    """UPDATE agent_link_lane AS l SET token = l.token + 1, due_at = {now+g.after_s} FROM {rows} g
        WHERE l.id = g.lane AND l.token = g.token""",
     lane="id",
     token="int",
     after_s="real",
 )
 RELEASED = Statement(
-    """UPDATE agent_link_lane AS l SET due_at = {now+g.after_s} FROM {rows} g
+    """UPDATE agent_link_lane AS l SET attempt = l.attempt - g.untried, due_at = {now+g.after_s} FROM {rows} g
        WHERE l.id = g.lane AND l.token = g.token AND l.connection = g.connection AND l.pending > 0
-       RETURNING l.id""",
+       RETURNING l.id, l.token""",
     lane="id",
     token="int",
     connection="id",
+    untried="int",
     after_s="real",
 )
 FINISHED = Statement(
     """UPDATE agent_link_envelope AS e
        SET state = g.state, error = g.error, acknowledged_at = g.acknowledged_at, finished_at = {now} FROM {rows} g
-       WHERE e.id = g.envelope AND e.state = 0 RETURNING e.lane_id, e.seq, e.id""",
+       WHERE e.id = g.envelope AND e.state = 0 RETURNING e.lane_id, e.seq""",
     envelope="id",
     state="int",
     error="text",
@@ -122,12 +135,11 @@ FINISHED = Statement(
 )
 ADVANCED = Statement(
     """UPDATE agent_link_lane AS l
-       SET pending = l.pending - 1, done = l.done + 1, done_seq = g.seq, attempt = 0, token = l.token + g.fence,
+       SET pending = l.pending - 1, done = l.done + 1, done_seq = g.seq, attempt = 0, token = l.token + 1,
            due_at = {now}
        FROM {rows} g WHERE l.id = g.lane""",
     lane="id",
     seq="int",
-    fence="int",
 )
 
 
@@ -156,13 +168,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """`acknowledged_at`: when the agent had it, in seconds since 1970. `fence`: someone else still holds it."""
+    """`acknowledged_at`: when the agent had it, in seconds since 1970."""
 
     envelope: str
     acknowledged_at: float | None = None
     state: EnvelopeState = EnvelopeState.DONE
     error: str = ""
-    fence: bool = False
 
 
 def number(cursor: Cursor, rows: Sequence[Record]) -> dict[str, int]:
@@ -176,9 +187,9 @@ def number(cursor: Cursor, rows: Sequence[Record]) -> dict[str, int]:
 
 
 def due(cursor: Cursor, workspaces: Sequence[str]) -> list[list[tuple[str, str]]]:
-    """Lanes of each workspace with work to hand out now: (lane, workspace), at most 500 in all, oldest first."""
+    """Lanes of each workspace with work to hand out now: (lane, workspace), at most MOST_DUE, oldest first."""
     found: dict[str, list[tuple[str, str]]] = {workspace: [] for workspace in workspaces}
-    for lane, workspace in cursor.run(DUE, [{"workspace": w} for w in found]):
+    for lane, workspace in cursor.run(DUE, [{"workspace": w, "most": MOST_DUE} for w in found]):
         found[workspace].append((lane, workspace))
     return [found[workspace] for workspace in workspaces]
 
@@ -187,7 +198,7 @@ def claim(cursor: Cursor, wanted: Sequence[Assignment]) -> list[Claim | None]:
     """Leases each lane to the agent named, or None where it is not due or someone got there first."""
     rows = {
         a.lane: {"lane": a.lane, "agent": a.agent, "connection": a.connection, "lease_s": a.lease_s}
-        for a in wanted
+        for a in reversed(wanted)  # of several wishes for a lane the first is granted
     }
     leased = {row[0]: row for row in cursor.run(CLAIMED, list(rows.values()))}
     heads = cursor.run(PUSHED, [{"lane": row[0], "done_seq": row[4]} for row in leased.values()])
@@ -200,8 +211,13 @@ def claim(cursor: Cursor, wanted: Sequence[Assignment]) -> list[Claim | None]:
 
 def extend(cursor: Cursor, rows: Sequence[Record]) -> list[bool]:
     """Prolongs leases (lane, token, lease_s); False where the lease is lost."""
-    kept = {row[0] for row in cursor.run(EXTENDED, rows)}
-    return [row["lane"] in kept for row in rows]
+    kept = {(lane, token) for lane, token in cursor.run(EXTENDED, rows)}
+    return [(row["lane"], row["token"]) in kept for row in rows]
+
+
+def hold(cursor: Cursor, envelopes: Iterable[str]) -> None:
+    """Locks the lanes of these envelopes until the end of the transaction: what is read then stays true."""
+    cursor.run(LOCKED, [{"envelope": envelope} for envelope in set(envelopes)])
 
 
 def adopt(cursor: Cursor, rows: Sequence[Record]) -> list[tuple[str, str, int, str] | None]:
@@ -209,16 +225,24 @@ def adopt(cursor: Cursor, rows: Sequence[Record]) -> list[tuple[str, str, int, s
 
     Gives (envelope, lane, token, kind), or None where the lease is someone else's by now.
     """
-    wanted = {row["envelope"]: row for row in rows}
-    held = {row[0]: tuple(row) for row in cursor.run(HELD, list(wanted.values()))}
-    cursor.run(ADOPTED, [{**wanted[envelope], "lane": lane} for envelope, lane, *_ in held.values()])
-    return [held.get(row["envelope"]) for row in rows]
+    hold(cursor, [row["envelope"] for row in rows])
+    held = {
+        at: (envelope, lane, token, kind)
+        for at, envelope, lane, token, kind in cursor.run(
+            HELD, [{**row, "at": at} for at, row in enumerate(rows)]
+        )
+    }
+    cursor.run(ADOPTED, [{**rows[at], "lane": lane} for at, (_, lane, _, _) in held.items()])
+    return [held.get(at) for at in range(len(rows))]
 
 
 def release(cursor: Cursor, rows: Sequence[Record]) -> list[bool]:
-    """Gives lanes back (lane, token, connection), to be handed out again after `after_s` seconds."""
-    given = {row[0] for row in cursor.run(RELEASED, rows)}
-    return [row["lane"] in given for row in rows]
+    """Gives lanes back (lane, token, connection), to be handed out again after `after_s` seconds.
+
+    `untried` is 1 where the envelope never left for the agent, so that this was no attempt.
+    """
+    given = {(lane, token) for lane, token in cursor.run(RELEASED, rows)}
+    return [(row["lane"], row["token"]) in given for row in rows]
 
 
 def postpone(cursor: Cursor, lanes: Iterable[tuple[str, int, float]]) -> None:
@@ -227,7 +251,7 @@ def postpone(cursor: Cursor, lanes: Iterable[tuple[str, int, float]]) -> None:
 
 
 def finish(cursor: Cursor, finishes: Iterable[Finish]) -> None:
-    """Ends envelopes and lets their lanes move on. Whoever calls holds the lanes' rows and has checked the tokens."""
+    """Ends envelopes and lets their lanes move on. Whoever calls holds the lanes and has checked the tokens."""
     ends = {end.envelope: end for end in finishes}
     rows = [
         {
@@ -238,8 +262,4 @@ def finish(cursor: Cursor, finishes: Iterable[Finish]) -> None:
         }
         for end in ends.values()
     ]
-    moved: list[dict[str, Any]] = [
-        {"lane": lane, "seq": seq, "fence": int(ends[envelope].fence)}
-        for lane, seq, envelope in cursor.run(FINISHED, rows)
-    ]
-    cursor.run(ADVANCED, moved)
+    cursor.run(ADVANCED, [{"lane": lane, "seq": seq} for lane, seq in cursor.run(FINISHED, rows)])
