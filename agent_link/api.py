@@ -62,8 +62,13 @@ def online(agent: Agent) -> bool:
 def revoke(agent: Agent) -> None:
     """Ends the agent's access; its open connection is closed."""
     with transaction.atomic():
-        Agent.objects.filter(pk=agent.pk).update(revoked_at=timezone.now())
-        transaction.on_commit(partial(bus.publish, "agents", {"agent": agent.pk.hex, "revoked": True}))
+        Agent.objects.filter(pk=agent.pk, revoked_at=None).update(revoked_at=timezone.now())
+        transaction.on_commit(partial(_tell, agent))
+
+
+def _tell(agent: Agent) -> None:
+    bus.publish("agents", {"agent": agent.pk.hex, "revoked": True})
+    bus.publish(f"workspace:{agent.workspace_id.hex}", {"t": "agents"})
 
 
 class Agents(ApiView):

@@ -75,7 +75,10 @@ def test_a_revoked_agent_is_gone_and_its_connection_is_told(
     with django_capture_on_commit_callbacks(execute=True):
         assert ours.call("DELETE", f"/agents/{ours.agent.pk.hex}").status_code == 204
     assert Agent.objects.get(pk=ours.agent.pk).revoked_at is not None
-    assert hints == [("agents", {"agent": ours.agent.pk.hex, "revoked": True})]
+    assert hints == [
+        ("agents", {"agent": ours.agent.pk.hex, "revoked": True}),
+        (f"workspace:{ours.workspace.pk.hex}", {"t": "agents"}),
+    ]
     assert ours.get("/agents")["results"] == []
     problem(ours.call("DELETE", f"/agents/{ours.agent.pk.hex}"), 404)
 
