@@ -1,0 +1,1 @@
+"""Pages of the gateway, one module per noun. Addresses are in gateway/urls.py."""
