@@ -124,7 +124,7 @@ class Live extends HTMLElement {
         setTimeout(this.#look, 5000);
       }
     };
-    for (const name of ["conversations", "agents", "thread", "partial"]) {
+    for (const name of ["conversations", "agents", "thread", "working", "partial"]) {
       this.#source.addEventListener(name, (event) => {
         document.body.dispatchEvent(new CustomEvent(`amx:${name}`, { detail: JSON.parse(event.data) }));
       });
@@ -149,6 +149,7 @@ class Draft extends HTMLElement {
   #text = [];
 
   connectedCallback() {
+    document.body.addEventListener("amx:working", ({ detail }) => this.#write({ ...detail, at: 0, text: "" }));
     document.body.addEventListener("amx:partial", ({ detail }) => this.#write(detail));
     document.body.addEventListener("htmx:afterSwap", ({ detail }) => {
       if (detail.target.id === "thread" && this.#answered()) this.hidden = true;
@@ -159,7 +160,7 @@ class Draft extends HTMLElement {
     if (d !== this.#of || at === 0) [this.#of, this.#text] = [d, []];
     if (at > this.#text.length) return; // a piece is missing; the stored answer will have it
     this.#text = [...this.#text.slice(0, at), ...text];
-    this.firstElementChild.textContent = this.#text.join("");
+    this.querySelector("p").textContent = this.#text.join("");
     this.hidden = this.#answered();
   }
 
