@@ -2,7 +2,8 @@
 
 A `Statement` takes a list of rows and sends them as one JSON parameter: of all the ways to hand a batch to PostgreSQL
 from Python this one costs least (docs/architecture.md has the measurement). Ids go in and come out as 32 hexadecimal
-digits, times go in as ISO text in UTC; `{words}` in the text are the dialect's.
+digits, times go in as ISO text in UTC; `{words}` in the text are the dialect's. U+0000, which PostgreSQL cannot hold
+and at which SQLite would cut the text, goes in as U+FFFD.
 """
 
 from __future__ import annotations
@@ -46,11 +47,17 @@ SQLITE_WORDS = {
 }
 
 _ID = re.compile(r"[0-9a-f]{32}")
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")  # not after an odd number of backslashes: that only spells it
 
 
 def is_id(text: str) -> bool:
     """Whether `text` could be the id of a row: 32 hexadecimal digits."""
     return _ID.fullmatch(text) is not None
+
+
+def _encoded(rows: Sequence[Record]) -> str:
+    text = msgspec.json.encode(rows).decode()
+    return _NUL.sub(r"\1\\ufffd", text) if r"\u0000" in text else text
 
 
 class Cursor(Protocol):
@@ -77,7 +84,7 @@ class PostgresCursor:
     def run(self, statement: Statement, rows: Sequence[Record]) -> list[Row]:
         if not rows:
             return []
-        self._cursor.execute(statement.postgres, (msgspec.json.encode(rows).decode(),), prepare=True)
+        self._cursor.execute(statement.postgres, (_encoded(rows),), prepare=True)
         return self._cursor.fetchall() if statement.returns else []
 
 
@@ -88,7 +95,7 @@ class SqliteCursor:
     def run(self, statement: Statement, rows: Sequence[Record]) -> list[Row]:
         if not rows:
             return []
-        self._cursor.execute(statement.sqlite, (msgspec.json.encode(rows).decode(),))
+        self._cursor.execute(statement.sqlite, (_encoded(rows),))
         return self._cursor.fetchall() if statement.returns else []
 
 
