@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from django.http import Http404
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema, inline_serializer
+from drf_spectacular.utils import extend_schema, extend_schema_field, inline_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -36,6 +36,7 @@ class AgentSerializer(serializers.Serializer[Agent]):
     last_seen_at = serializers.DateTimeField(allow_null=True)
     created_at = serializers.DateTimeField()
 
+    @extend_schema_field({"type": "string", "enum": ["online", "offline"]})
     def get_presence(self, agent: Agent) -> str:
         return "online" if online(agent) else "offline"
 

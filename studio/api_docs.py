@@ -99,7 +99,7 @@ class Reading:
             summary=node.get("summary", ""),
             description=node.get("description", ""),
             parameters=[
-                Field(p["name"], self._kind(p["schema"]), p.get("required", False), p.get("description", ""))
+                Field(p["name"], self._kind(p["schema"]), p.get("required", False), _plain(p))
                 for p in node.get("parameters", [])
             ],
             body=list(self._fields(content.get("schema", {}))),
@@ -121,7 +121,7 @@ class Reading:
         required = schema.get("required", [])
         for name, of in schema.get("properties", {}).items():
             of = self._resolve(of)
-            yield Field(prefix + name, self._kind(of), name in required, of.get("description", ""))
+            yield Field(prefix + name, self._kind(of), name in required, _plain(of))
             inner = self._resolve(of.get("items", of))
             yield from self._fields(inner, f"{prefix}{name}{'[]' if 'items' in of else ''}.")
 
@@ -148,3 +148,7 @@ class Reading:
         for example in content.get("examples", {}).values():
             return example["value"]
         return {field.name: "…" for field in self._fields(content["schema"]) if field.required}
+
+
+def _plain(node: Node) -> str:
+    return str(node.get("description", "")).replace("`", "")
