@@ -35,11 +35,11 @@ def steps(workspace: Workspace) -> list[Step]:
         .get()
     )
     return [
-        Step(row["computers"] > 0, "An agent is online", "agents"),
-        Step(row["answered"], "The web chat answered its first message", "channels"),
-        Step(row["helped"], "You answered somebody yourself", "conversations"),
-        Step(row["telegram"], "Telegram is connected", "new_telegram"),
-        Step(row["computers"] > 1, "A second computer is paired", "agents"),
+        Step(row["computers"] > 0, "Bring an agent online", "agents"),
+        Step(row["answered"], "Get a first answer in the web chat", "channels"),
+        Step(row["helped"], "Answer somebody yourself", "conversations"),
+        Step(row["telegram"], "Connect Telegram", "new_telegram"),
+        Step(row["computers"] > 1, "Pair a second computer", "agents"),
     ]
 
 

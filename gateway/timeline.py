@@ -23,11 +23,14 @@ NEXT_STEPS = {
     "AMX-2404": "Enable the channel, then answer again.",
     "AMX-2410": "The contact blocked the channel or is gone. Try another way to reach them.",
     "AMX-2422": "The provider does not take this text. Change it, then answer again.",
-    "AMX-2429": "Nothing to do: it is sent when the provider allows.",
-    "AMX-2503": "Nothing to do: it is sent when the provider is back.",
     "AMX-2504": "Look into the chat, then choose: it was sent, or send it again.",
     "AMX-2599": "Look into Studio's log, then choose: it was sent, or send it again.",
     "AMX-3504": "Answer it yourself below, and look at Agents: is one online?",
+}
+WAITING_NEXT = {
+    "AMX-2401": NEXT_STEPS["AMX-2401"],
+    "AMX-2429": "Nothing to do: it is sent when the provider allows.",
+    "AMX-2503": "Nothing to do: it is sent when the provider is back.",
 }
 UNKNOWN_NEXT = "Look into the chat, then choose: it was sent, or send it again."
 FAILED_NEXT = "Read the reason, then answer again."
@@ -135,7 +138,7 @@ def _replied(envelope: Envelope, answers: Sequence[Answered]) -> Stage:
             word="Set aside",
             note=detail,
             code=code,
-            next_step=_next(code, DEAD_NEXT),
+            next_step=NEXT_STEPS.get(code, DEAD_NEXT),
         )
     if answers and envelope.state == EnvelopeState.DONE:
         return _done("Replied", answers[-1].message.received_at)
@@ -177,20 +180,16 @@ def _sent(parts: Sequence[OutboxPart]) -> Stage:
         return Stage("Sent", Progress.PENDING, word="Being sent")
     code, detail = _reason(retried.error)
     note = f"{detail}; tried {retried.attempts} ×" if detail else f"tried {retried.attempts} ×"
+    next_step = WAITING_NEXT.get(code, "")
     return Stage(
-        "Sent", Progress.PENDING, word="Will be tried again", note=note, code=code, next_step=_next(code, "")
+        "Sent", Progress.PENDING, word="Will be tried again", note=note, code=code, next_step=next_step
     )
 
 
 def _trouble(part: OutboxPart, word: str, next_step: str) -> Stage:
     code, detail = _reason(part.error)
-    return Stage(
-        "Sent", Progress.TROUBLE, word=word, note=detail, code=code, next_step=_next(code, next_step)
-    )
-
-
-def _next(code: str, otherwise: str) -> str:
-    return NEXT_STEPS.get(code, otherwise)
+    next_step = NEXT_STEPS.get(code, next_step)
+    return Stage("Sent", Progress.TROUBLE, word=word, note=detail, code=code, next_step=next_step)
 
 
 def _reason(error: str) -> tuple[str, str]:

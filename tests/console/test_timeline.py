@@ -117,6 +117,14 @@ def test_a_part_that_failed_stops_the_way() -> None:
     assert timeline.stages[-1].progress is Progress.NONE
 
 
+def test_a_part_that_was_given_up_promises_no_further_try() -> None:
+    given_up = of_outgoing(answered(part(PartState.FAILED, error="AMX-2503: no connection"))).trouble
+    waiting = of_outgoing(answered(part(PartState.READY, error="AMX-2503: no connection"))).stages[2]
+    assert given_up is not None
+    assert given_up.next_step == "Read the reason, then answer again."
+    assert waiting.next_step == "Nothing to do: it is sent when the provider is back."
+
+
 def test_nobody_pretends_to_know_about_an_unknown_part() -> None:
     timeline = of_inbound(
         said(), finished(), [answered(part(PartState.UNKNOWN, error="AMX-2504: no answer"))]
