@@ -64,6 +64,31 @@ async def read_body(scope: Scope, receive: Any, most: int, timeout: float) -> by
         raise Problem(408, "AMX-1408", "the body did not arrive in time", counts=True) from None
 
 
+async def capped(app: Any, scope: Scope, receive: Any, send: Any, most: int) -> None:
+    """Runs an ASGI application that reads bodies without a limit; of one larger than `most` bytes it sees the end."""
+    declared = headers_of(scope).get("content-length", "0")
+    too_large = Problem(413, "AMX-1413", f"the body may have {most} bytes")
+    if not declared.isdigit() or int(declared) > most:
+        await too_large.send(send)
+        return
+    size, over = 0, False
+
+    async def counted() -> Any:
+        nonlocal size, over
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > most and not over:
+            over = True
+            await too_large.send(send)
+        return {"type": "http.disconnect"} if over else message
+
+    async def unless_over(message: Any) -> None:
+        if not over:
+            await send(message)
+
+    await app(scope, counted, unless_over)
+
+
 async def _read(receive: Any, most: int) -> bytes:
     chunks: list[bytes] = []
     size = 0

@@ -21,9 +21,11 @@ from channels.routing import URLRouter  # noqa: E402
 from django.urls import path  # noqa: E402
 
 from agent_link.bus import bus  # noqa: E402
-from agent_link.http import answer  # noqa: E402
+from agent_link.http import answer, capped  # noqa: E402
 from gateway.sockets import VisitorSocket  # noqa: E402
 from studio.runtime import Runtime  # noqa: E402
+
+MOST = 5 * 2**20  # bytes of a body that Django may be given
 
 
 class Studio:
@@ -48,7 +50,7 @@ class Studio:
         elif scope["type"] == "websocket":
             await self._visitors(scope, receive, send)
         else:
-            await django(scope, receive, send)
+            await capped(django, scope, receive, send, MOST)
 
     async def _live(self, receive: Any, send: Any) -> None:
         await receive()

@@ -1,26 +1,27 @@
 """Log lines: one JSON object each, without what must not be read there.
 
-Credentials are cut out wherever they stand: our own tokens, bot tokens in addresses, Authorization headers. Texts of
-messages are not logged at all; a line names the message's id.
+Credentials are cut out wherever they stand: our own tokens, bot tokens in addresses, Authorization headers. It is done
+to the finished line, so that exceptions, stacks and extra fields are no way around. Texts of messages are not logged at
+all; a line names the message's id.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
 HIDDEN = "[redacted]"
+# None reaches past a quotation mark: in a JSON line the value ends there.
 SECRETS = [
     re.compile(r"amx_[a-z]+_[0-9A-Za-z]{8,}"),
     re.compile(r"(?<=bot)\d+:[0-9A-Za-z_-]{20,}"),
     re.compile(r"\b\d{6,}:[0-9A-Za-z_-]{30,}"),
-    re.compile(r"(?i)(?<=bearer )\S+"),
-    re.compile(r"(?i)(?<=token=)[^\s&\"']+"),
-    re.compile(r"(?i)(?<=secret=)[^\s&\"']+"),
-    re.compile(r"(?<=://)[^\s/:@]*:[^\s/@]+(?=@)"),
+    re.compile(r"(?i)(?<=bearer )[^\s\"'\\]+"),
+    re.compile(r"(?i)(?<=token=)[^\s&\"'\\]+"),
+    re.compile(r"(?i)(?<=secret=)[^\s&\"'\\]+"),
+    re.compile(r"(?<=://)[^\s/:@\"']*:[^\s/@\"']+(?=@)"),
 ]
 
 
@@ -31,16 +32,12 @@ def redacted(text: str) -> str:
     return text
 
 
-class Redact(logging.Filter):
-    """On the handler, so that every record passes, whoever wrote it."""
+class TextLines(logging.Formatter):
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = redacted(record.getMessage()), None
-        if record.exc_info and not record.exc_text:
-            record.exc_text = logging.Formatter().formatException(record.exc_info)
-        if record.exc_text:
-            record.exc_text = redacted(record.exc_text)
-        return True
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
 
 
 class JsonLines(JsonFormatter):
@@ -50,5 +47,5 @@ class JsonLines(JsonFormatter):
             rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
         )
 
-    def formatException(self, ei: Any) -> str:
-        return redacted(str(super().formatException(ei)))
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))

@@ -28,7 +28,12 @@ KEY_PEPPER = env_secret("KEY_PEPPER", _kept_in, "keyed hash of API keys, agent t
 
 DEBUG = env_bool("DEBUG", False, "Django's debug pages; never in public")
 _host = urlsplit(STUDIO_URL).hostname or "127.0.0.1"
-ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", f"{_host},127.0.0.1,localhost", "host names Studio answers to")
+ALLOWED_HOSTS = [
+    _host,
+    *env_list(
+        "ALLOWED_HOSTS", "127.0.0.1,localhost", "host names Studio answers to beside that of STUDIO_URL"
+    ),
+]
 CSRF_TRUSTED_ORIGINS = [STUDIO_URL]
 TRUSTED_PROXIES = env_list("TRUSTED_PROXIES", "", "addresses whose X-Forwarded-* headers are believed")
 
@@ -159,6 +164,8 @@ if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
+# Probes and scrapers come from inside, in plain http; a redirect would count as success.
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
@@ -196,16 +203,14 @@ CELERY_BEAT_SCHEDULE = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"redact": {"()": "studio.logs.Redact"}},
     "formatters": {
         "json": {"()": "studio.logs.JsonLines"},
-        "text": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        "text": {"()": "studio.logs.TextLines"},
     },
     "handlers": {
         "stderr": {
             "class": "logging.StreamHandler",
             "stream": sys.stderr,
-            "filters": ["redact"],
             "formatter": LOG_FORMAT,
         }
     },

@@ -32,7 +32,6 @@ PLANTED = pytest.mark.parametrize("canary", CANARIES.values(), ids=CANARIES.keys
 
 
 LOGGING: dict[str, Any] = settings.LOGGING
-BEFORE_FORMATTING = pytest.mark.xfail(reason="studio.logs redacts a record's parts, not the finished line")
 
 
 class Failure(Exception):
@@ -112,7 +111,7 @@ def test_a_canary_in_the_cause_of_an_exception_does_not_come_out(written: io.Str
     assert_hidden(written)
 
 
-@BEFORE_FORMATTING
+
 @PLANTED
 def test_a_canary_in_an_extra_field_does_not_come_out(written: io.StringIO, canary: str) -> None:
     log.error("an extra: %s", canary, extra={"given": canary, "deep": {"er": [canary]}})
@@ -129,7 +128,7 @@ def test_a_canary_in_an_exception_that_was_formatted_before_does_not_come_out(
     assert_hidden(written)
 
 
-@BEFORE_FORMATTING
+
 @PLANTED
 def test_a_canary_in_a_stack_does_not_come_out(written: io.StringIO, canary: str) -> None:
     record = log.makeRecord("canaries", logging.ERROR, __file__, 1, "here", (), None, sinfo=f"f({canary!r})")
@@ -137,7 +136,7 @@ def test_a_canary_in_a_stack_does_not_come_out(written: io.StringIO, canary: str
     assert_hidden(written)
 
 
-@BEFORE_FORMATTING
+
 def test_a_line_that_cannot_be_formatted_does_not_stop_the_program(
     written: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,8 @@ CODES = {
     403: ("AMX-1403", "ask an owner of the workspace"),
     404: ("AMX-1404", "check the id; it must belong to this workspace"),
     405: ("AMX-1405", "see /api/docs for what this address takes"),
+    406: ("AMX-1406", "accept JSON: Accept: application/json"),
+    413: ("AMX-1413", "send less"),
     415: ("AMX-1415", "send JSON: Content-Type: application/json"),
     429: ("AMX-1429", "wait for Retry-After seconds"),
 }
