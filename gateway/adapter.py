@@ -62,3 +62,7 @@ class ChannelAdapter(ABC, Generic[Config]):
     async def probe(self, config: Config, webhook_url: str) -> list[Finding]:
         """What is wrong between us and the provider now; empty when all is well. Raises SendError."""
         return []
+
+    async def close(self) -> None:
+        """Gives back what `send` keeps open in this event loop."""
+        return None

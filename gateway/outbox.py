@@ -30,6 +30,7 @@ from gateway.directory import Directory, OpenChannel
 from gateway.errors import Ambiguous, ConfigRefused, SendError
 from gateway.messages import Outbound
 from gateway.models import PartState
+from gateway.registry import ADAPTERS, adapter
 
 log = logging.getLogger(__name__)
 
@@ -230,6 +231,8 @@ class Outbox:
         if self._loop is not None:
             self._loop.cancel()
         await asyncio.gather(*filter(None, [self._loop]), *self._senders, return_exceptions=True)
+        for kind in ADAPTERS:
+            await adapter(kind).close()
 
     def _hinted(self, topic: str, hint: Hint) -> None:
         self._something.set()

@@ -105,18 +105,18 @@ class Telegram(ChannelAdapter[TelegramConfig]):
         return Parsed(event, trouble=trouble)
 
     async def send(self, config: TelegramConfig, part: Outbound) -> str:
-        async with self._bot(config) as bot:
+        async with self._bot(config, await self._pool()) as bot:
             sent = await bot.send_message(chat_id=int(part.address), text=part.text)
         return f"{part.address}:{sent.message_id}"
 
     async def connect(self, config: TelegramConfig, webhook_url: str) -> None:
-        async with self._bot(config) as bot:
+        async with self._once(config) as bot:
             await bot.set_webhook(
                 webhook_url, secret_token=config.webhook_secret, allowed_updates=ALLOWED_UPDATES
             )
 
     async def probe(self, config: TelegramConfig, webhook_url: str) -> list[Finding]:
-        async with self._bot(config) as bot:
+        async with self._once(config) as bot:
             info = await bot.get_webhook_info()
         if info.url != webhook_url:
             return [
@@ -133,28 +133,47 @@ class Telegram(ChannelAdapter[TelegramConfig]):
             ]
         return []
 
+    async def close(self) -> None:
+        if request := self._requests.pop(asyncio.get_running_loop(), None):
+            await request.shutdown()
+
+    async def _pool(self) -> HTTPXRequest:
+        """The connections of all bots in this event loop, kept until `close`."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._requests:
+            request = _request(size=100)
+            await request.initialize()
+            self._requests[loop] = request
+        return self._requests[loop]
+
     @asynccontextmanager
-    async def _bot(self, config: TelegramConfig) -> AsyncIterator[Bot]:
-        """python-telegram-bot for one call or more, its errors in our words."""
-        bot = Bot(config.bot_token, base_url=f"{self._api_url}/bot", request=await self._request())
+    async def _once(self, config: TelegramConfig) -> AsyncIterator[Bot]:
+        """A bot for a call now and then, with a connection of its own."""
+        request = _request(size=1)
+        await request.initialize()
+        try:
+            async with self._bot(config, request) as bot:
+                yield bot
+        finally:
+            await request.shutdown()
+
+    @asynccontextmanager
+    async def _bot(self, config: TelegramConfig, request: HTTPXRequest) -> AsyncIterator[Bot]:
+        """python-telegram-bot, its errors in our words."""
+        bot = Bot(config.bot_token, base_url=f"{self._api_url}/bot", request=request)
         try:
             yield bot
         except theirs.TelegramError as error:
             raise in_our_words(error) from None  # the original may hold the token in its address
 
-    async def _request(self) -> HTTPXRequest:
-        """One pool of connections for all bots of an event loop."""
-        loop = asyncio.get_running_loop()
-        if loop not in self._requests:
-            request = HTTPXRequest(
-                connection_pool_size=100,
-                read_timeout=CALL_TIMEOUT,
-                write_timeout=CALL_TIMEOUT,
-                connect_timeout=CALL_TIMEOUT,
-            )
-            await request.initialize()
-            self._requests[loop] = request
-        return self._requests[loop]
+
+def _request(size: int) -> HTTPXRequest:
+    return HTTPXRequest(
+        connection_pool_size=size,
+        read_timeout=CALL_TIMEOUT,
+        write_timeout=CALL_TIMEOUT,
+        connect_timeout=CALL_TIMEOUT,
+    )
 
 
 def in_our_words(error: Exception) -> SendError:
