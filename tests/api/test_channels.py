@@ -138,7 +138,6 @@ async def test_connecting_tells_telegram_our_address_and_secret(
         assert (answer["state"], answer["findings"]) == ("active", [])
         assert telegram.webhook.url == made["webhook_url"]
         assert telegram.webhook.secret_token == made["webhook_secret"]
-        await (await adapter("telegram")._request()).shutdown()  # type: ignore[attr-defined]
     await sync_to_async(connections.close_all)()
 
 

@@ -54,9 +54,7 @@ class Command(BaseCommand):
         with asyncio.Runner(loop_factory=studio.config.get_loop_factory()) as runner:
             runner.run(self._serve(studio, workspace, owner, told))
 
-    async def _serve(
-        self, studio: uvicorn.Server, workspace: Workspace, owner: Any, told: demo.Demo
-    ) -> None:
+    async def _serve(self, studio: uvicorn.Server, workspace: Workspace, owner: Any, told: demo.Demo) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self._stop, studio)
         serving = asyncio.create_task(studio.serve())
