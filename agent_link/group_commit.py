@@ -85,6 +85,8 @@ class GroupCommit:
             raise DatabaseAway("too many writes are waiting")
         done: asyncio.Future[Any] = self._loop.create_future()
         with self._something:
+            if self._stopping:
+                raise DatabaseAway("this Studio is stopping")
             self._waiting.append(Item(operation, row, done))
             if len(self._waiting) == 1:
                 self._something.notify()
@@ -127,30 +129,39 @@ def write(batch: Sequence[Item]) -> Outcome:
     for attempt in range(RETRIES):
         try:
             return _commit(batch)
-        except (OperationalError, InterfaceError) as error:
+        except (
+            Exception
+        ) as error:  # whatever it is, only the row at fault may hear of it, and the writer must live
             if _state(error) in RETRIED:
                 continue
+            if not _is_away(error):
+                return _without_fault(batch, error)
             # A connection that died is opened anew once; if that fails too, the database is away.
             connection.close()
             if attempt > 0:
                 return [(item.done, DatabaseAway(str(error).strip())) for item in batch]
-        except (
-            Exception
-        ) as error:  # whatever it is, only the row at fault may hear of it, and the writer must live
-            if len(batch) == 1:
-                log.warning("a row was refused", exc_info=not isinstance(error, DatabaseError))
-                return [(batch[0].done, error)]
-            BISECTED.inc()
-            middle = len(batch) // 2
-            return write(batch[:middle]) + write(batch[middle:])
     return [(item.done, DatabaseAway("the database kept refusing the transaction")) for item in batch]
 
 
+def _without_fault(batch: Sequence[Item], error: Exception) -> Outcome:
+    if len(batch) == 1:
+        log.warning("a row was refused", exc_info=not isinstance(error, DatabaseError))
+        return [(batch[0].done, error)]
+    BISECTED.inc()
+    middle = len(batch) // 2
+    return write(batch[:middle]) + write(batch[middle:])
+
+
 RETRIED = {"40001", "40P01"}  # serialization failure, deadlock: the same transaction may pass next time
+TOO_MUCH = "54"  # the class of "program limit exceeded": an operational error, but half of it may pass
 
 
-def _state(error: Exception) -> str | None:
-    return getattr(error.__cause__, "sqlstate", None)
+def _state(error: Exception) -> str:
+    return getattr(error.__cause__, "sqlstate", None) or ""
+
+
+def _is_away(error: Exception) -> bool:
+    return isinstance(error, OperationalError | InterfaceError) and not _state(error).startswith(TOO_MUCH)
 
 
 def own_connection() -> BaseDatabaseWrapper:
