@@ -49,7 +49,10 @@ def measure() -> list[Measured]:
             yardstick.append(_pgbench(url, postmaster))
         channel = server.seeded["channel"]
     with psycopg.connect(url) as connection:
-        query = "SELECT count(*) FROM gateway_message m JOIN gateway_inboundevent e ON e.id = m.id WHERE channel_id = %s"
+        query = (
+            "SELECT count(*) FROM gateway_message m JOIN gateway_inboundevent e ON e.id = m.id "
+            "WHERE e.channel_id = %s"
+        )
         stored = connection.execute(query, [channel]).fetchone()
         assert stored is not None
         assert stored[0] == 2_000 + ROUNDS * MESSAGES, "a webhook was answered 200 and is not there"
