@@ -102,7 +102,12 @@ class Bus:
 
     def _tell(self, topic: str, hint: Hint) -> None:
         for listener in tuple(self._listeners.get(topic, ())):
-            listener(topic, hint)
+            try:
+                listener(topic, hint)
+            except (
+                Exception
+            ):  # a mistake of one who listens is no trouble of who publishes, nor of the others
+                log.exception("a hint of %s was not taken", topic)
 
     async def start(self, node: str) -> None:
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
@@ -134,7 +139,11 @@ class Bus:
             await asyncio.sleep(1)
 
     def _hear(self, data: bytes) -> None:
-        origin, hints = msgspec.json.decode(data, type=tuple[str, list[tuple[str, Hint]]])
+        try:
+            origin, hints = msgspec.json.decode(data, type=tuple[str, list[tuple[str, Hint]]])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            log.warning("hints were not understood: %s", error)
+            return
         if origin != self._origin:
             for topic, hint in hints:
                 self._tell(topic, hint)
@@ -142,14 +151,18 @@ class Bus:
     async def _send(self) -> None:
         assert self._outgoing_waits is not None
         client = redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_timeout=5)
-        while True:
-            await self._outgoing_waits.wait()
-            self._outgoing_waits.clear()
-            batch, self._outgoing = self._outgoing, deque(maxlen=10_000)
-            try:
-                await client.publish(CHANNEL, msgspec.json.encode((self._origin, batch)))
-            except (redis.RedisError, OSError) as error:
-                log.warning("%d hints to other processes are lost: %s", len(batch), error)
+        try:
+            while True:
+                await self._outgoing_waits.wait()
+                self._outgoing_waits.clear()
+                batch = list(self._outgoing)
+                self._outgoing.clear()
+                try:
+                    await client.publish(CHANNEL, msgspec.json.encode((self._origin, batch)))
+                except (redis.RedisError, OSError) as error:
+                    log.warning("%d hints to other processes are lost: %s", len(batch), error)
+        finally:
+            await client.aclose()
 
 
 def _publish_once(topic: str, hint: Hint) -> None:
