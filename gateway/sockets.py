@@ -3,7 +3,7 @@
     visitor → {"t": "hello", "token": …, "after": seq}      the token of an earlier visit, or null
             ← {"t": "welcome", "token", "greeting", "suggestions", "messages": […]}
     visitor → {"t": "message", "id": …, "text": …}          the id is the page's; a repeat is stored once
-            ← {"t": "stored", "id", "seq"}                  only after COMMIT
+            ← {"t": "stored", "id"}                         only after COMMIT
             ← {"t": "working", "d"} · {"t": "partial", "d", "at", "text"} · {"t": "message", …}
     visitor → {"t": "seen", "seq": …}                       raises what was sent to delivered
 
@@ -39,10 +39,11 @@ SALT = "webchat.visitor"
 
 # Nothing is shown that comes after an answer which is not out yet: so `after` never passes over one.
 SHOWN = Statement(
-    """SELECT m.seq, m.id, m.direction, m.text, m.received_at, m.answers_id, c.lane_id
+    """SELECT m.seq, m.id, m.direction, m.text, m.received_at, m.answers_id, e.external_id, c.lane_id
        FROM {rows} g
        JOIN gateway_conversation c ON c.channel_id = g.channel AND c.address = g.address
        JOIN gateway_message m ON m.conversation_id = c.lane_id AND m.seq > g.after
+       LEFT JOIN gateway_inboundevent e ON e.id = m.id
        WHERE (m.direction = 'in' OR m.status >= 20)
          AND NOT EXISTS (SELECT 1 FROM gateway_message w WHERE w.conversation_id = c.lane_id AND w.seq > g.after
                          AND w.seq < m.seq AND w.status = 5)
@@ -88,21 +89,23 @@ def shown(cursor: Cursor, wanted: Sequence[Record]) -> list[list[dict[str, Any]]
     found = []
     for row in wanted:
         messages = cursor.run(SHOWN, [row])
-        found.append(
-            [
-                {
-                    "seq": m[0],
-                    "id": m[1],
-                    "from": m[2],
-                    "text": m[3],
-                    "at": iso(m[4]),
-                    "answers": m[5],
-                    "lane": m[6],
-                }
-                for m in reversed(messages)
-            ]
-        )
+        found.append([_shown(message) for message in reversed(messages)])
     return found
+
+
+def _shown(row: Sequence[Any]) -> dict[str, Any]:
+    """`page_id`: of what the visitor wrote, the page's own id, by which it knows its bubble."""
+    seq, message, direction, text, at, answers, external_id, lane = row
+    return {
+        "seq": seq,
+        "id": message,
+        "from": direction,
+        "text": text,
+        "at": iso(at),
+        "answers": answers,
+        "page_id": (external_id or "").partition(":")[2],
+        "lane": lane,
+    }
 
 
 def deliver(cursor: Cursor, rows: Sequence[Record]) -> list[bool]:
@@ -231,7 +234,7 @@ class VisitorSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels h
             else None,
         )
         recorded: Recorded = await self._commit.submit(record, arrival)
-        await self._say(t="stored", id=said.id, d=arrival.id)
+        await self._say(t="stored", id=said.id)
         if recorded.lane is not None:
             self._belongs_to(recorded.lane)
             announce(self._bus, arrival.workspace, recorded.lane)

@@ -56,7 +56,14 @@ class Studio:
         self.line.send(json.dumps({"t": t, **frame}))
 
     def message(self, seq: int, text: str, sender: str = "out", **more: Any) -> dict[str, Any]:
-        message = {"seq": seq, "id": f"m{seq}", "from": sender, "text": text, "answers": None} | more
+        message = {
+            "seq": seq,
+            "id": f"m{seq}",
+            "from": sender,
+            "text": text,
+            "answers": None,
+            "page_id": "",
+        } | more
         message["at"] = f"2026-11-21 07:00:{seq:02}.123456"
         self.history.append(message)
         return message
@@ -110,11 +117,11 @@ class Studio:
 
     def store(self, frame: dict[str, Any]) -> None:
         """As at the real door: `stored`, and the message itself unless it is a repeat."""
-        if any(message.get("page") == frame["id"] for message in self.history):
-            self.say("stored", id=frame["id"], d="repeat")
+        if any(message["page_id"] == frame["id"] for message in self.history):
+            self.say("stored", id=frame["id"])
             return
-        message = self.message(len(self.history) + 1, frame["text"], "in", page=frame["id"])
-        self.say("stored", id=frame["id"], d=message["id"])
+        message = self.message(len(self.history) + 1, frame["text"], "in", page_id=frame["id"])
+        self.say("stored", id=frame["id"])
         self.say("message", **message)
 
 
@@ -203,7 +210,7 @@ def test_a_broken_line_loses_nothing_and_repeats_nothing(page: Page, studio: Stu
     studio.stores = False
     write(page, "Hello")
     (frame,) = studio.wait("message")
-    studio.message(2, "Hello", "in", page=frame["id"])  # stored, but the page is not told
+    studio.message(2, "Hello", "in", page_id=frame["id"])  # stored, but the page is not told
     studio.stores = True
     studio.hang_up()
     again = studio.wait("message", 2)[1]

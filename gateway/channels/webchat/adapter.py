@@ -7,7 +7,7 @@ once it is stored as sent, and a page that was away finds it there.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -15,11 +15,16 @@ from gateway.adapter import ChannelAdapter
 from gateway.errors import BadSignature
 from gateway.messages import Limits, Outbound, Parsed, Webhook
 
+# Scheme and host, all subdomains by `*.`, a port where it is not the scheme's own. It goes into a
+# Content-Security-Policy as it stands, so nothing else may pass.
+ORIGIN = r"https?://(\*\.)?[A-Za-z0-9.-]+(:[0-9]{1,5})?"
+Origin = Annotated[str, msgspec.Meta(pattern=rf"\A{ORIGIN}\Z", max_length=200)]
+
 
 class WebChatConfig(msgspec.Struct, forbid_unknown_fields=True):
     """`origins`: the sites that may embed the chat; empty: any. `greeting`: shown before the first message."""
 
-    origins: list[str] = []
+    origins: list[Origin] = []
     greeting: str = "Hello! How can we help?"
     suggestions: list[str] = []
 

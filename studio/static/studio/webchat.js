@@ -15,9 +15,8 @@ const line = new Line(`${location.origin.replace(/^http/, "ws")}/webchat/${chann
 
 // -- messages ----------------------------------------------------------------------------------------------------
 
-/** Messages on the page: `said` those of this page by its own ids, `known` all by Studio's ids. */
+/** What this visitor said, by the ids that its pages gave. */
 const said = new Map();
-const known = new Map();
 
 function bubble(from, text, at) {
   const item = document.createElement("div");
@@ -84,12 +83,10 @@ function showMessage(message) {
   else showAnswer(message);
 }
 
-/** Our own words, as stored. The page may have them already: known by Studio's id, or waiting with the same text. */
-function showOwn({ id, text, at }) {
-  const waiting = [...log.querySelectorAll(".message.in.pending")].find((item) => item.dataset.text === text);
-  if (!known.has(id) && waiting) said.delete(waiting.dataset.id); // should it be another one's, that one gets its own
-  const item = known.get(id) ?? waiting ?? bubble("in", text, moment(at));
-  known.set(id, item);
+/** Our own words, as stored: the bubble that is here already, or, of another visit, a new one. */
+function showOwn({ page_id, text, at }) {
+  const item = said.get(page_id) ?? bubble("in", text, moment(at));
+  said.set(page_id, item);
   mark(item, "stored", "✓");
   if (!item.isConnected) place(item);
 }
@@ -168,11 +165,10 @@ line.addEventListener("welcome", ({ detail }) => {
   if (!log.childElementCount) suggest(detail.suggestions);
   tellSeen();
 });
-line.addEventListener("stored", ({ detail: { id, d } }) => {
+line.addEventListener("stored", ({ detail: { id } }) => {
   const item = said.get(id);
   if (!item) return;
   mark(item, "stored", "✓");
-  if (!known.has(d)) known.set(d, item);
 });
 line.addEventListener("message", ({ detail }) => showMessage(detail));
 line.addEventListener("working", ({ detail }) => detail.d === writing.of || startDraft(detail.d));
