@@ -5,7 +5,7 @@ from __future__ import annotations
 from asgiref.sync import sync_to_async
 
 from agent_link.bus import bus
-from gateway.errors import SendError
+from gateway.errors import ConfigRefused, SendError
 from gateway.messages import Finding
 from gateway.models import Channel, ChannelState
 from gateway.registry import adapter, config_of, webhook_url
@@ -30,6 +30,8 @@ async def probe(channel: Channel) -> list[Finding]:
 
 
 def _finding(error: SendError) -> Finding:
+    if error.retryable and not isinstance(error, ConfigRefused):
+        return Finding(f"{error.code}: {error.detail}", "press Connect again in a moment")
     return Finding(f"{error.code}: {error.detail}", "check the credentials, then press Connect")
 
 

@@ -17,6 +17,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import resolve_url
+from django.urls import register_converter
 from django.utils.cache import add_never_cache_headers
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
@@ -29,7 +30,7 @@ CURRENT = "workspace"  # the session's key
 
 
 class HexId:
-    """Path converter: a row's id as 32 hexadecimal digits. Registered as `id`."""
+    """Path converter `<id:…>`: a row's id as 32 hexadecimal digits."""
 
     regex = "[0-9a-f]{32}"
 
@@ -38,6 +39,9 @@ class HexId:
 
     def to_url(self, value: UUID) -> str:
         return value.hex
+
+
+register_converter(HexId, "id")
 
 
 class WorkspaceRequest(HttpRequest):

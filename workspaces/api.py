@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import QueryDict
-from django.urls import register_converter
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import extend_schema, extend_schema_field, inline_serializer
 from rest_framework import serializers
@@ -19,9 +18,6 @@ from workspaces.api_keys import ApiCaller
 from workspaces.models import Workspace
 
 LARGEST_BODY = 256 * 1024
-
-
-register_converter(HexId, "id")
 
 
 @extend_schema_field({"type": "string", "pattern": f"^{HexId.regex}$"})
