@@ -297,9 +297,10 @@ class Outbox:
         except SendError as error:
             if isinstance(error, ConfigRefused):
                 await self._commit.submit(trouble, (channel.id, f"{error.code}: {error.detail}"))
+            log.warning("not sent: %s", error, extra={"message_id": part.message, "code": error.code})
             return decide(part, error)
         except Exception:  # a mistake in the adapter; whether the call went out is not known
-            log.exception("part %s: the %s adapter failed", part.id, channel.kind)
+            log.exception("the %s adapter failed", channel.kind, extra={"message_id": part.message})
             return Outcome(part, PartState.UNKNOWN, "AMX-2599: our own mistake; see the log")
         crash_point("C11")
         return Outcome(part, PartState.SENT, external_id=external_id)
