@@ -21,7 +21,7 @@ from agent_link.lanes import Claim
 from agent_link.roster import KnownAgent
 from agent_link.sql import is_id
 from local_agent.protocol import frames
-from local_agent.protocol.codes import CloseCode
+from local_agent.protocol.codes import CloseCode, IllegalFrame
 from local_agent.protocol.frames import Frame
 from local_agent.protocol.ids import new_id
 from local_agent.protocol.session import Session, Side, State
@@ -68,6 +68,11 @@ class Connection:
         if self.session.state is not State.READY:
             return 0
         return max(0, self.session.free_credit - self.reserved)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a message may be pushed now; credit may have gone since it was promised."""
+        return self.session.may_send(frames.Msg) and self.session.free_credit > 0
 
     async def frame(self, text: str) -> None:
         for frame in self.session.receive(text, time.monotonic()):
@@ -154,22 +159,26 @@ class Connection:
 
     # -- handing out ----------------------------------------------------------------------------------------------
 
-    def push(self, claim: Claim) -> None:
-        """Queues a claimed envelope; the caller flushes."""
-        self.out[claim.envelope] = Out(claim.lane, claim.token, claim.kind)
-        self.session.send(
-            frames.Msg(
-                d=claim.envelope,
-                conv=claim.lane,
-                seq=claim.seq,
-                attempt=claim.attempt,
-                lease=claim.token,
-                lease_s=self._dispatcher.settings.TUNNEL_LEASE,
-                kind=claim.kind,
-                payload=encoded(claim.payload),
-                ts=time.time(),
-            )
+    def push(self, claim: Claim) -> bool:
+        """Queues a claimed envelope; the caller flushes. False for one that no frame can hold."""
+        msg = frames.Msg(
+            d=claim.envelope,
+            conv=claim.lane,
+            seq=claim.seq,
+            attempt=claim.attempt,
+            lease=claim.token,
+            lease_s=self._dispatcher.settings.TUNNEL_LEASE,
+            kind=claim.kind,
+            payload=encoded(claim.payload),
+            ts=time.time(),
         )
+        try:
+            self.session.send(msg)
+        except IllegalFrame as error:
+            log.error("envelope %s cannot be handed out: %s", claim.envelope, error)
+            return False
+        self.out[claim.envelope] = Out(claim.lane, claim.token, claim.kind)
+        return True
 
     def _received(self, recv: frames.Recv) -> None:
         crash_point("C7")
@@ -271,8 +280,8 @@ class Connection:
         """Commits, then answers. Where the database is away the agent hears nothing, and will ask again."""
 
         def committed(done: asyncio.Future[Any]) -> None:
-            if done.cancelled() or done.exception() is not None:
-                log.warning("an answer of agent %s was not stored: %s", self.agent.id, done.exception())
+            if error := done.exception():
+                log.warning("an answer of agent %s was not stored: %s", self.agent.id, error)
             else:
                 then(done.result())
 

@@ -7,10 +7,13 @@ a lost hint, a lease that ran out, a retry whose time has come, work that came w
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import logging
 import time
-from collections import OrderedDict
-from collections.abc import Coroutine
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Iterable
+from operator import attrgetter
 from typing import Any
 
 from prometheus_client import Counter, Gauge
@@ -27,6 +30,8 @@ from local_agent.protocol.session import State
 
 log = logging.getLogger(__name__)
 
+MOST_DUE = 1_000  # lanes of one workspace that are kept in mind
+
 CONNECTED = Gauge("studio_tunnels", "Connected agents")
 PUSHED = Counter("studio_envelopes_pushed_total", "Envelopes handed to agents")
 SET_ASIDE = Counter("studio_envelopes_set_aside_total", "Envelopes given up after too many attempts")
@@ -36,7 +41,10 @@ class Dispatcher:
     def __init__(self, commit: GroupCommit, bus: Bus, settings: Any, node: str) -> None:
         self.commit, self.bus, self.settings, self.node = commit, bus, settings, node
         self.connections: dict[str, Connection] = {}  # by agent id: the newest wins
-        self._due: OrderedDict[str, str] = OrderedDict()  # lane → workspace
+        self._teams: defaultdict[str, set[Connection]] = defaultdict(set)  # by workspace
+        self._due: defaultdict[str, dict[str, None]] = defaultdict(
+            dict
+        )  # workspace → lanes, in the order they came
         self._something = asyncio.Event()
         self._background: set[asyncio.Task[Any]] = set()
         self._loops: list[asyncio.Task[None]] = []
@@ -44,7 +52,18 @@ class Dispatcher:
         bus.add("agents", self._agent_changed)
 
     def start(self) -> None:
-        self._loops = [asyncio.create_task(loop()) for loop in (self._hand_out, self._sweep, self._tick)]
+        self._loops = [
+            asyncio.create_task(self._keep(loop)) for loop in (self._hand_out, self._sweep, self._tick)
+        ]
+
+    async def _keep(self, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """A mistake in a loop is logged and must not end it: nobody would hand out work any more."""
+        while True:
+            try:
+                await loop()
+            except Exception:
+                log.exception("%s failed; it begins again", loop.__name__)
+                await asyncio.sleep(1)
 
     async def stop(self) -> None:
         """Tells every agent to come back elsewhere, gives the loops up."""
@@ -76,6 +95,7 @@ class Dispatcher:
         )
         older = self.connections.get(connection.agent.id)
         self.connections[connection.agent.id] = connection
+        self._teams[connection.agent.workspace].add(connection)
         CONNECTED.set(len(self.connections))
         if older is not None and older is not connection:
             older.close(CloseCode.REPLACED, "a newer connection of this agent took over")
@@ -87,6 +107,10 @@ class Dispatcher:
         if self.connections.get(connection.agent.id) is connection:
             del self.connections[connection.agent.id]
             CONNECTED.set(len(self.connections))
+        if team := self._teams.get(connection.agent.workspace):
+            team.discard(connection)
+            if not team:
+                del self._teams[connection.agent.workspace]
         self.note(roster.leave, {"agent": connection.agent.id, "connection": connection.id})
         for held in connection.out.values():
             self.note(
@@ -119,8 +143,13 @@ class Dispatcher:
         self._something.set()
 
     def _hinted(self, topic: str, hint: Hint) -> None:
-        self._due[hint["lane"]] = hint["workspace"]
-        self._something.set()
+        self._found(hint["workspace"], [hint["lane"]])
+
+    def _found(self, workspace: str, lanes: Iterable[str]) -> None:
+        """These lanes have work. What nobody here could do is forgotten; the sweep of whoever can finds it."""
+        if workspace in self._teams and len(self._due[workspace]) < MOST_DUE:
+            self._due[workspace].update(dict.fromkeys(lanes))
+            self._something.set()
 
     async def _hand_out(self) -> None:
         while True:
@@ -132,63 +161,47 @@ class Dispatcher:
                 self.spawn(self._claim(wanted))
 
     def _match(self) -> list[Assignment]:
-        """Due lanes × free credit. What finds no agent here is forgotten; the sweep of whoever has one finds it."""
-        free: dict[str, list[Connection]] = {}
-        for connection in self.connections.values():
-            if connection.free:
-                free.setdefault(connection.agent.workspace, []).append(connection)
+        """Due lanes × free credit. Lanes for which there is none now keep their place until there is."""
         wanted = []
-        for lane, workspace in self._due.items():
-            candidates = free.get(workspace)
-            if not candidates:
-                continue
-            chosen = max(candidates, key=lambda connection: connection.free)
-            chosen.reserved += 1
-            if not chosen.free:
-                candidates.remove(chosen)
-            wanted.append(Assignment(lane, chosen.agent.id, chosen.id, self.settings.TUNNEL_LEASE))
-        self._due.clear()
+        for workspace, due in list(self._due.items()):
+            team = self._teams.get(workspace, set())
+            while due and (chosen := max(team, key=attrgetter("free"), default=None)) and chosen.free:
+                chosen.reserved += 1
+                lane = next(iter(due))
+                del due[lane]
+                wanted.append(Assignment(lane, chosen.agent.id, chosen.id, self.settings.TUNNEL_LEASE))
+            if not due or not team:
+                del self._due[workspace]
         return wanted
 
     async def _claim(self, wanted: list[Assignment]) -> None:
         crash_point("C5")
-        try:
-            claims = await asyncio.gather(
-                *[self.commit.submit(lanes.claim, one) for one in wanted], return_exceptions=True
-            )
-        except DatabaseAway:
-            claims = [None] * len(wanted)
+        asked: list[asyncio.Future[Any]] = []
+        with contextlib.suppress(DatabaseAway):
+            for one in wanted:
+                asked.append(self.commit.submit(lanes.claim, one))
+        claims = await asyncio.gather(*asked, return_exceptions=True)
         crash_point("C6")
-        for one, claim in zip(wanted, claims, strict=True):
+        for one, claim in itertools.zip_longest(wanted, claims):
             connection = self.connections.get(one.agent)
             if connection is not None and connection.id == one.connection:
                 connection.reserved -= 1
             if isinstance(claim, Claim):
                 self._push(connection, one, claim)
+        self.wake()  # credit that was promised and not used is free again
 
     def _push(self, connection: Connection | None, one: Assignment, claim: Claim) -> None:
+        reachable = connection is not None and connection.id == one.connection and connection.ready
         if claim.attempt > self.settings.TUNNEL_ATTEMPTS:
             self._set_aside(claim)
-        elif (
-            connection is None
-            or connection.id != one.connection
-            or connection.session.state is not State.READY
-        ):
-            self.note(
-                lanes.release,
-                {
-                    "lane": claim.lane,
-                    "token": claim.token,
-                    "connection": one.connection,
-                    "untried": 1,
-                    "after_s": 0.0,
-                },
-            )
-        else:
+        elif connection is not None and reachable and connection.push(claim):
             PUSHED.inc()
-            connection.push(claim)
             connection.flush_soon()
             self.bus.publish(f"conversation:{claim.lane}", {"t": "pushed", "d": claim.envelope})
+        else:
+            # What the connection could not take counts as an attempt, so that it does not come round for ever.
+            given = {"lane": claim.lane, "token": claim.token, "connection": one.connection}
+            self.note(lanes.release, given | {"untried": int(not reachable), "after_s": 0.0})
 
     def _set_aside(self, claim: Claim) -> None:
         SET_ASIDE.inc()
@@ -200,16 +213,16 @@ class Dispatcher:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(self.settings.SWEEP_SECONDS)
-            workspaces = {c.agent.workspace for c in self.connections.values() if c.free}
+            workspaces = list({c.agent.workspace for c in self.connections.values() if c.free})
             if not workspaces:
                 continue
             try:
-                for found in await asyncio.gather(*[self.commit.submit(lanes.due, w) for w in workspaces]):
-                    self._due.update(found)
+                found = await asyncio.gather(*[self.commit.submit(lanes.due, w) for w in workspaces])
             except DatabaseAway:
                 continue
-            if self._due:
-                self.wake()
+            for workspace, due in zip(workspaces, found, strict=True):
+                if due:
+                    self._found(workspace, due)
 
     async def _tick(self) -> None:
         """Heartbeats of every tunnel, and every so often a sign of life in its agent's row."""

@@ -186,11 +186,11 @@ def number(cursor: Cursor, rows: Sequence[Record]) -> dict[str, int]:
     return {lane: following - items[lane] for lane, following in cursor.run(NUMBERED, ordered)}
 
 
-def due(cursor: Cursor, workspaces: Sequence[str]) -> list[list[tuple[str, str]]]:
-    """Lanes of each workspace with work to hand out now: (lane, workspace), at most MOST_DUE, oldest first."""
-    found: dict[str, list[tuple[str, str]]] = {workspace: [] for workspace in workspaces}
+def due(cursor: Cursor, workspaces: Sequence[str]) -> list[list[str]]:
+    """Lanes of each workspace with work to hand out now, at most MOST_DUE, oldest first."""
+    found: dict[str, list[str]] = {workspace: [] for workspace in workspaces}
     for lane, workspace in cursor.run(DUE, [{"workspace": w, "most": MOST_DUE} for w in found]):
-        found[workspace].append((lane, workspace))
+        found[workspace].append(lane)
     return [found[workspace] for workspace in workspaces]
 
 

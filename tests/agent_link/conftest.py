@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from tests.agent_link.notes import Holder, holder, open_lane
+from tests.agent_link.tunnels import Shop, Studio, running
 from tests.make import make_agent
 from workspaces.models import Workspace
 
@@ -35,3 +37,15 @@ def stranger(db: None) -> Holder:
 def lane(ann: Holder) -> str:
     """Three envelopes."""
     return open_lane(ann.workspace, 3)
+
+
+@pytest.fixture
+def shop(transactional_db: None, settings: Any) -> Shop:
+    settings.REDIS_URL = ""
+    return Shop()
+
+
+@pytest.fixture
+async def studio(shop: Shop) -> AsyncIterator[Studio]:
+    async with running(shop) as studio:
+        yield studio

@@ -88,7 +88,7 @@ def open_lane(workspace: str, envelopes: int = 0) -> str:
     return lane
 
 
-def put(lane: str, envelopes: int = 1, *, beside: int = 0) -> list[str]:
+def put(lane: str, envelopes: int = 1, *, beside: int = 0, payload: str = "{}") -> list[str]:
     """So many more envelopes; `beside` items of the lane that are no work come before them. Returns their ids."""
     ids = [new_id() for _ in range(envelopes)]
 
@@ -96,7 +96,7 @@ def put(lane: str, envelopes: int = 1, *, beside: int = 0) -> list[str]:
         counts = {"lane": lane, "items": envelopes + beside, "envelopes": envelopes}
         first = lanes.number(cursor, [counts])[lane] + beside
         wanted = [
-            {"id": envelope, "lane": lane, "seq": first + n, "kind": "note", "payload": "{}"}
+            {"id": envelope, "lane": lane, "seq": first + n, "kind": "note", "payload": payload}
             for n, envelope in enumerate(rows)
         ]
         cursor.run(lanes.PUT, wanted)
