@@ -6,6 +6,8 @@ without an outcome and shows it as `unknown`, rather than sending twice or keepi
 
     ready ──► sending ──► sent │ failed │ unknown          (idempotent channels skip `sending`)
       ▲─── retry later ──┘
+
+A claim is renewed with each intent, and a call ends before its claim does: whoever comes next finds nobody still at it.
 """
 
 from __future__ import annotations
@@ -38,6 +40,11 @@ SENT = Counter("studio_parts_total", "What became of calls to providers", ["stat
 
 ENDED = {PartState.SENT, PartState.FAILED, PartState.UNKNOWN}
 MOST_SENDERS = 500
+CALLS_PER_CHANNEL = 8
+CALL_SHARE = (
+    0.75  # of its claim that a call may take, so that it is over before somebody takes the claim over
+)
+STOP_S = 20.0  # that calls which are out get to come home when we stop
 
 CLAIMED = Statement(
     """WITH free AS (
@@ -57,21 +64,30 @@ PARTS = Statement(
     conversation="id",
     born_s="real",
 )
-INTENDED = Statement(
-    """UPDATE gateway_outboxpart AS p SET state = 'sending'
-       FROM {rows} g, gateway_conversation c
-       WHERE p.id = g.part AND p.state = 'ready' AND c.lane_id = p.conversation_id AND c.send_token = g.token
-       RETURNING p.id""",
-    part="id",
+# Also locks the conversation: until COMMIT nobody else can claim it.
+RENEWED = Statement(
+    """UPDATE gateway_conversation AS c SET send_due_at = {now+g.claim_s}
+       FROM {rows} g WHERE c.lane_id = g.conversation AND c.send_token = g.token RETURNING c.lane_id, c.send_token""",
+    conversation="id",
     token="int",
+    claim_s="real",
 )
+# `sending` under the token of whoever asks is their own intent, from a COMMIT whose answer they did not get.
+INTENDED = Statement(
+    """UPDATE gateway_outboxpart AS p SET state = 'sending' FROM {rows} g
+       WHERE p.id = g.part AND p.state IN ('ready', 'sending') RETURNING p.id""",
+    part="id",
+)
+# Whoever lost the claim may still tell how a call ended, but not put the part back: later ones may be out by now.
 SETTLED = Statement(
     """UPDATE gateway_outboxpart AS p
        SET state = g.state, error = g.error, external_id = g.external_id, attempts = p.attempts + 1,
            sent_at = CASE WHEN g.state = 'sent' THEN {now} ELSE p.sent_at END
-       FROM {rows} g
-       WHERE p.id = g.part AND p.state IN ('ready', 'sending') RETURNING p.id""",
+       FROM {rows} g, gateway_conversation c
+       WHERE p.id = g.part AND p.state IN ('ready', 'sending') AND c.lane_id = p.conversation_id
+         AND (g.state <> 'ready' OR c.send_token = g.token) RETURNING p.id""",
     part="id",
+    token="int",
     state="text",
     error="text",
     external_id="text",
@@ -106,7 +122,7 @@ MOVED = Statement(
     """UPDATE gateway_conversation AS c SET send_pending = c.send_pending - g.ended,
            send_due_at = CASE WHEN c.send_token = g.token AND g.after_s >= 0 THEN {now+g.after_s}
                               ELSE c.send_due_at END
-       FROM {rows} g WHERE c.lane_id = g.conversation""",
+       FROM {rows} g WHERE c.lane_id = g.conversation RETURNING c.lane_id, c.send_pending""",
     conversation="id",
     token="int",
     ended="int",
@@ -159,39 +175,77 @@ def _part(row: Sequence[Any], conversation: Sequence[Any]) -> Part:
     return Part(part, message, lane, workspace, token, address, channel, text, state, attempts, bool(expired))
 
 
-def intend(cursor: Cursor, parts: Sequence[Part]) -> list[bool]:
-    """Operation: writes down that the provider is about to be called; False where the claim is lost."""
-    rows = [{"part": part.id, "token": part.token} for part in parts]
-    ours = {row[0] for row in cursor.run(INTENDED, rows)}
-    return [part.id in ours for part in parts]
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A call about to be made; the conversation stays claimed for `claim_s` seconds from now."""
+
+    part: Part
+    claim_s: float
 
 
-def settle(cursor: Cursor, outcomes: Sequence[Outcome]) -> list[None]:
-    """Operation: writes down what became of parts, of their messages and conversations."""
+def renew(cursor: Cursor, intents: Sequence[Intent]) -> list[bool]:
+    """Operation: the claim counts from now, 0 seconds to give it back; False where it is lost."""
     rows = [
-        {"part": o.part.id, "state": o.state, "error": o.error[:200], "external_id": o.external_id}
-        for o in outcomes
+        {"conversation": i.part.conversation, "token": i.part.token, "claim_s": i.claim_s} for i in intents
+    ]
+    held = {tuple(row) for row in cursor.run(RENEWED, sorted(rows, key=lambda row: str(row["conversation"])))}
+    return [(intent.part.conversation, intent.part.token) in held for intent in intents]
+
+
+def intend(cursor: Cursor, intents: Sequence[Intent]) -> list[bool]:
+    """Operation: writes down that the provider is about to be called; False where the claim is lost."""
+    held = renew(cursor, intents)
+    ours = [intent.part.id for intent, ok in zip(intents, held, strict=True) if ok]
+    written = {row[0] for row in cursor.run(INTENDED, [{"part": part} for part in ours])}
+    return [ok and intent.part.id in written for intent, ok in zip(intents, held, strict=True)]
+
+
+def settle(cursor: Cursor, outcomes: Sequence[Outcome]) -> list[bool]:
+    """Operation: writes down what became of parts, of their messages and conversations.
+
+    Gives whether more waits in the conversation.
+    """
+    told = list(_once(outcomes).values())
+    rows = [
+        {
+            "part": o.part.id,
+            "token": o.part.token,
+            "state": o.state,
+            "error": o.error[:200],
+            "external_id": o.external_id,
+        }
+        for o in told
     ]
     settled = {row[0] for row in cursor.run(SETTLED, rows)}
-    cursor.run(
-        CLEARED, [row for row in rows if row["state"] == PartState.SENT and row["part"] not in settled]
-    )
-    cursor.run(TOLD, [{"message": message} for message in {o.part.message for o in outcomes}])
+    cleared = [o for o in told if o.state is PartState.SENT and o.part.id not in settled]
+    cursor.run(CLEARED, [{"part": o.part.id, "external_id": o.external_id} for o in cleared])
+    cursor.run(TOLD, [{"message": message} for message in {o.part.message for o in told}])
+    moves = _moves(outcomes)
+    for outcome in told:
+        moves[outcome.part.conversation]["ended"] += outcome.state in ENDED and outcome.part.id in settled
+    pending = {row[0]: row[1] for row in cursor.run(MOVED, [moves[one] for one in sorted(moves)])}
+    return [pending.get(outcome.part.conversation, 0) > 0 for outcome in outcomes]
+
+
+def _once(outcomes: Sequence[Outcome]) -> dict[str, Outcome]:
+    """One outcome for each part. Two may tell of it when a claim was taken over: then who knows that it was sent."""
+    told: dict[str, Outcome] = {}
+    for outcome in sorted(outcomes, key=lambda o: (o.state is PartState.SENT, o.part.token)):
+        told[outcome.part.id] = outcome
+    return told
+
+
+def _moves(outcomes: Sequence[Outcome]) -> dict[str, dict[str, Any]]:
+    """When each conversation falls due again, as its newest claim says: an older one has no say."""
     moves: dict[str, dict[str, Any]] = {}
-    for outcome in outcomes:
-        move = moves.setdefault(
-            outcome.part.conversation,
-            {
-                "conversation": outcome.part.conversation,
-                "token": outcome.part.token,
-                "ended": 0,
-                "after_s": -1.0,
-            },
-        )
-        move["ended"] += outcome.state in ENDED and outcome.part.id in settled
+    for outcome in sorted(outcomes, key=lambda o: o.part.token):
+        conversation, token = outcome.part.conversation, outcome.part.token
+        move = moves.get(conversation)
+        if move is None or move["token"] != token:
+            move = {"conversation": conversation, "token": token, "ended": 0, "after_s": -1.0}
+            moves[conversation] = move
         move["after_s"] = max(move["after_s"], outcome.after_s)
-    cursor.run(MOVED, [moves[conversation] for conversation in sorted(moves)])
-    return [None] * len(outcomes)
+    return moves
 
 
 def trouble(cursor: Cursor, channels: Sequence[tuple[str, str]]) -> list[None]:
@@ -219,7 +273,9 @@ class Outbox:
     def __init__(self, commit: GroupCommit, directory: Directory, bus: Bus, settings: Any) -> None:
         self._commit, self._directory, self._bus, self._settings = commit, directory, bus, settings
         self._something = asyncio.Event()
+        self._stopping = False
         self._senders: set[asyncio.Task[None]] = set()
+        self._gates: dict[str, asyncio.Semaphore] = {}  # by channel
         self._loop: asyncio.Task[None] | None = None
         bus.add("outbox", self._hinted)
 
@@ -227,10 +283,13 @@ class Outbox:
         self._loop = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Takes no more, lets the calls that are out come home."""
-        if self._loop is not None:
-            self._loop.cancel()
-        await asyncio.gather(*filter(None, [self._loop]), *self._senders, return_exceptions=True)
+        """Takes no more, lets the calls that are out come home, gives the rest back to whoever comes next."""
+        self._stopping = True
+        self._something.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                await asyncio.gather(*filter(None, [self._loop]), return_exceptions=True)
+                await asyncio.gather(*self._senders, return_exceptions=True)
         for kind in ADAPTERS:
             await adapter(kind).close()
 
@@ -238,7 +297,7 @@ class Outbox:
         self._something.set()
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopping:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._something.wait(), self._settings.SWEEP_SECONDS)
             self._something.clear()
@@ -246,70 +305,113 @@ class Outbox:
                 await self._claim()
             except DatabaseAway:
                 await asyncio.sleep(self._settings.SWEEP_SECONDS)
+            except Exception:  # whatever it is, what comes later must go out all the same
+                log.exception("nothing could be claimed")
+                await asyncio.sleep(self._settings.SWEEP_SECONDS)
 
     async def _claim(self) -> None:
         if len(self._senders) >= MOST_SENDERS:
             await asyncio.wait(self._senders, return_when=asyncio.FIRST_COMPLETED)
+        if self._stopping:
+            return
         wanted = {"claim_s": self._settings.SEND_CLAIM, "born_s": -self._settings.SEND_LIFETIME}
         parts: list[Part] = await self._commit.submit(claim, wanted)
+        if not parts:
+            return
         crash_point("C10")
         for _, ours in groupby(parts, key=lambda part: part.conversation):
             task = asyncio.create_task(self._send_all(list(ours)))
             self._senders.add(task)
             task.add_done_callback(self._senders.discard)
-        if parts:
-            self._something.set()  # there may be more than one claim takes
+        self._something.set()  # there may be more than one claim takes
 
     async def _send_all(self, parts: list[Part]) -> None:
         """One conversation's parts, in order. Stops at a retry, and before the claim could run out."""
         until = time.monotonic() + self._settings.SEND_CLAIM / 2
-        for part in parts:
-            outcome = await self._send(part)
-            if outcome is None:
-                return
-            stops = outcome.state is PartState.READY or part is parts[-1] or time.monotonic() > until
-            if stops:
-                outcome = replace(outcome, after_s=max(outcome.after_s, 0.0))
-            await self._settle(outcome)
-            if stops:
-                return
-
-    async def _send(self, part: Part) -> Outcome | None:
-        """None where someone else took the conversation over."""
         try:
-            channel = await self._directory.get(part.channel)
-            if channel is None:
-                return Outcome(part, PartState.FAILED, "AMX-2404: the channel is disabled or gone")
-            if not channel.adapter.limits.idempotent:
-                if part.state == PartState.SENDING:
-                    return Outcome(part, PartState.UNKNOWN, "AMX-2504: Studio stopped during the call")
-                if not await self._commit.submit(intend, part):
-                    return None
-            return await self._call(part, channel)
+            channel = await self._directory.get(parts[0].channel)
         except DatabaseAway:
-            return None  # nothing was sent; the claim runs out and someone takes it up again
+            return  # the claim runs out and someone takes it up again
+        for part in parts:
+            async with self._gate(channel):
+                outcome = None if self._stopping else await self._send(part, channel)
+                if outcome is None:
+                    break
+                stops = outcome.state is PartState.READY or part is parts[-1] or time.monotonic() > until
+                if stops:
+                    outcome = replace(outcome, after_s=max(outcome.after_s, 0.0))
+                more = await self._settle(outcome)
+            if stops:
+                if more and not outcome.after_s:
+                    self._something.set()
+                return
+        await self._let_go(part)
 
-    async def _call(self, part: Part, channel: OpenChannel) -> Outcome:
+    def _gate(self, channel: OpenChannel | None) -> contextlib.AbstractAsyncContextManager[None]:
+        """Few calls at a time for one channel. What dies with us during its call is `unknown`, so few can be."""
+        if channel is None or channel.adapter.limits.idempotent:
+            return contextlib.nullcontext()
+        return self._gates.setdefault(channel.id, asyncio.Semaphore(CALLS_PER_CHANNEL))
+
+    async def _send(self, part: Part, channel: OpenChannel | None) -> Outcome | None:
+        """None where nothing was called, and someone else may do it."""
+        if channel is None:
+            return Outcome(part, PartState.FAILED, "AMX-2404: the channel is disabled or gone")
+        until = time.monotonic() + self._settings.SEND_CLAIM * CALL_SHARE
+        if not channel.adapter.limits.idempotent:
+            if part.state == PartState.SENDING:
+                return Outcome(part, PartState.UNKNOWN, "AMX-2504: Studio stopped during the call")
+            if not await self._intend(part, until):
+                return None
+        return await self._call(part, channel, until)
+
+    async def _intend(self, part: Part, until: float) -> bool:
+        """Asks again while the database is away: the intent may be stored although nobody could tell us."""
+        while True:
+            try:
+                ours: bool = await self._commit.submit(intend, Intent(part, self._settings.SEND_CLAIM))
+                return ours
+            except DatabaseAway:
+                if time.monotonic() > until:
+                    return False
+                await asyncio.sleep(self._settings.SWEEP_SECONDS)
+
+    async def _call(self, part: Part, channel: OpenChannel, until: float) -> Outcome:
+        """`until`, on the steady clock: when there must be an outcome, because the claim may end soon after."""
+        if time.monotonic() > until:  # went by on the way here; nothing was called
+            return Outcome(part, PartState.READY, after_s=0.0)
         try:
-            external_id = await channel.adapter.send(
-                channel.config, Outbound(part.address, part.text, part.id)
-            )
+            async with asyncio.timeout_at(asyncio.get_running_loop().time() + until - time.monotonic()):
+                external_id = await channel.adapter.send(
+                    channel.config, Outbound(part.address, part.text, part.id)
+                )
+        except TimeoutError:
+            return decide(part, Ambiguous("no answer in time"))
         except SendError as error:
             if isinstance(error, ConfigRefused):
-                await self._commit.submit(trouble, (channel.id, f"{error.code}: {error.detail}"))
-            log.warning("not sent: %s", error, extra={"message_id": part.message, "code": error.code})
+                await self._trouble(channel, error)
             return decide(part, error)
         except Exception:  # a mistake in the adapter; whether the call went out is not known
-            log.exception("the %s adapter failed", channel.kind, extra={"message_id": part.message})
+            log.exception("part %s: the %s adapter failed", part.id, channel.kind)
             return Outcome(part, PartState.UNKNOWN, "AMX-2599: our own mistake; see the log")
         crash_point("C11")
         return Outcome(part, PartState.SENT, external_id=external_id)
 
-    async def _settle(self, outcome: Outcome) -> None:
+    async def _trouble(self, channel: OpenChannel, error: ConfigRefused) -> None:
+        """For its owner to see. It is told again at the next try, so it may be missed now."""
+        with contextlib.suppress(DatabaseAway):
+            await self._commit.submit(trouble, (channel.id, f"{error.code}: {error.detail}"))
+
+    async def _let_go(self, part: Part) -> None:
+        """Nobody needs to wait for the claim to run out. Where this cannot be said, it does."""
+        with contextlib.suppress(DatabaseAway):
+            await self._commit.submit(renew, Intent(part, 0.0))
+
+    async def _settle(self, outcome: Outcome) -> bool:
         """Keeps trying while the database is away: this is the only place that knows how the call ended."""
         while True:
             try:
-                await self._commit.submit(settle, outcome)
+                more: bool = await self._commit.submit(settle, outcome)
                 break
             except DatabaseAway:
                 await asyncio.sleep(self._settings.SWEEP_SECONDS)
@@ -318,3 +420,4 @@ class Outbox:
         SENT.labels(outcome.state).inc()
         self._bus.publish(f"conversation:{part.conversation}", {"t": "message"})
         self._bus.publish(f"workspace:{part.workspace}", {"t": "message", "conversation": part.conversation})
+        return more
