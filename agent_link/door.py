@@ -13,7 +13,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -44,7 +44,7 @@ class SentReply(msgspec.Struct):
     d: Id
     lease: Token
     conv: Id
-    part: int
+    part: Annotated[int, msgspec.Meta(ge=0, lt=answers.MOST_PARTS)]
     final: bool
     payload: Payload
 
@@ -204,7 +204,7 @@ def decoded(body: bytes, kind: Any) -> Any:
     """The body as `kind`. Raises Problem, naming the field."""
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(400, "AMX-3400", str(error)) from None
 
 
