@@ -33,5 +33,5 @@ def unseal(sealed: bytes, *, place: str) -> bytes:
         raise SealBroken(f"unknown seal version in {place}")
     try:
         return AESGCM(settings.VAULT_KEY).decrypt(sealed[1:13], sealed[13:], place.encode())
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # ValueError: cut off before it began
         raise SealBroken(f"the seal of {place} does not open; was VAULT_KEY changed?") from None
