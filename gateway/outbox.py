@@ -386,13 +386,15 @@ class Outbox:
                     channel.config, Outbound(part.address, part.text, part.id)
                 )
         except TimeoutError:
+            log.warning("no answer in time", extra={"message_id": part.message, "code": Ambiguous.code})
             return decide(part, Ambiguous("no answer in time"))
         except SendError as error:
             if isinstance(error, ConfigRefused):
                 await self._trouble(channel, error)
+            log.warning("not sent: %s", error, extra={"message_id": part.message, "code": error.code})
             return decide(part, error)
         except Exception:  # a mistake in the adapter; whether the call went out is not known
-            log.exception("part %s: the %s adapter failed", part.id, channel.kind)
+            log.exception("the %s adapter failed", channel.kind, extra={"message_id": part.message})
             return Outcome(part, PartState.UNKNOWN, "AMX-2599: our own mistake; see the log")
         crash_point("C11")
         return Outcome(part, PartState.SENT, external_id=external_id)
