@@ -1,7 +1,8 @@
 """Arrivals become rows, once: the raw event, who wrote it, the conversation, the message and its envelope.
 
 `record` is an operation for the group commit. An event that is there already (same channel, same external id) changes
-nothing and is answered like the first time.
+nothing and is answered like the first time. Unique rows are inserted in one order, whatever the order of arrival: two
+processes that get the same burst crosswise must not wait for each other.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -135,7 +137,8 @@ Key = tuple[str, str]  # channel, address
 
 def record(cursor: Cursor, arrivals: Sequence[Arrival]) -> list[Recorded]:
     """Operation: stores each arrival once, its message at the end of its conversation."""
-    new = {row[0] for row in cursor.run(EVENT, [_event(arrival) for arrival in arrivals])}
+    ordered = sorted(arrivals, key=lambda arrival: (arrival.channel, arrival.external_id))
+    new = {row[0] for row in cursor.run(EVENT, [_event(arrival) for arrival in ordered])}
     return converse(cursor, arrivals, new)
 
 
@@ -226,7 +229,7 @@ def _open(cursor: Cursor, missing: dict[Key, tuple[Arrival, Inbound]]) -> None:
             "contact": contacts[arrival.channel, said.sender],
             "address": said.address,
         }
-        for arrival, said in missing.values()
+        for _, (arrival, said) in sorted(missing.items(), key=itemgetter(0))
     ]
     won = {row[0] for row in cursor.run(CONVERSATION, rows)}
     cursor.run(lanes.OPENED, [row for row in rows if row["lane"] in won])
@@ -244,7 +247,7 @@ def _contacts(cursor: Cursor, spoken: Iterable[tuple[Arrival, Inbound]]) -> dict
         }
         for arrival, said in spoken
     }
-    rows = list(senders.values())
+    rows = [row for _, row in sorted(senders.items())]
     won = {row[0] for row in cursor.run(IDENTITY, rows)}
     cursor.run(CONTACT, [row for row in rows if row["contact"] in won])
     return {(channel, sender): contact for channel, sender, contact in cursor.run(IDENTITY_FOUND, rows)}
