@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
+from django.db import IntegrityError
 from prometheus_client import Counter
 
 from agent_link.bus import Bus, Hint
@@ -29,10 +30,11 @@ from agent_link.group_commit import DatabaseAway, GroupCommit
 from agent_link.sql import Cursor, Record, Statement
 from gateway.backoff import delay
 from gateway.directory import Directory, OpenChannel
-from gateway.errors import Ambiguous, ConfigRefused, SendError
+from gateway.errors import Ambiguous, BadConfig, ConfigRefused, SendError
 from gateway.messages import Outbound
 from gateway.models import PartState
 from gateway.registry import ADAPTERS, adapter
+from workspaces.vault import SealBroken
 
 log = logging.getLogger(__name__)
 
@@ -219,11 +221,12 @@ def settle(cursor: Cursor, outcomes: Sequence[Outcome]) -> list[bool]:
     settled = {row[0] for row in cursor.run(SETTLED, rows)}
     cleared = [o for o in told if o.state is PartState.SENT and o.part.id not in settled]
     cursor.run(CLEARED, [{"part": o.part.id, "external_id": o.external_id} for o in cleared])
-    cursor.run(TOLD, [{"message": message} for message in {o.part.message for o in told}])
     moves = _moves(outcomes)
     for outcome in told:
         moves[outcome.part.conversation]["ended"] += outcome.state in ENDED and outcome.part.id in settled
     pending = {row[0]: row[1] for row in cursor.run(MOVED, [moves[one] for one in sorted(moves)])}
+    # Last, under the lock of the conversation: of two who settle parts of one message the later one sees both.
+    cursor.run(TOLD, [{"message": message} for message in {o.part.message for o in told}])
     return [pending.get(outcome.part.conversation, 0) > 0 for outcome in outcomes]
 
 
@@ -332,6 +335,9 @@ class Outbox:
             channel = await self._directory.get(parts[0].channel)
         except DatabaseAway:
             return  # the claim runs out and someone takes it up again
+        except (BadConfig, SealBroken) as error:
+            await self._wait_for_owner(parts[0], error)
+            return
         for part in parts:
             async with self._gate(channel):
                 outcome = None if self._stopping else await self._send(part, channel)
@@ -346,6 +352,11 @@ class Outbox:
                     self._something.set()
                 return
         await self._let_go(part)
+
+    async def _wait_for_owner(self, part: Part, error: Exception) -> None:
+        """The channel cannot be opened, as after a change of VAULT_KEY: that is no fault of what waits in it."""
+        outcome = await self._refused(part, ConfigRefused(str(error)))
+        await self._settle(replace(outcome, after_s=max(outcome.after_s, 0.0)))
 
     def _gate(self, channel: OpenChannel | None) -> contextlib.AbstractAsyncContextManager[None]:
         """Few calls at a time for one channel. What dies with us during its call is `unknown`, so few can be."""
@@ -386,23 +397,22 @@ class Outbox:
                     channel.config, Outbound(part.address, part.text, part.id)
                 )
         except TimeoutError:
-            log.warning("no answer in time", extra={"message_id": part.message, "code": Ambiguous.code})
-            return decide(part, Ambiguous("no answer in time"))
+            return await self._refused(part, Ambiguous("no answer in time"))
         except SendError as error:
-            if isinstance(error, ConfigRefused):
-                await self._trouble(channel, error)
-            log.warning("not sent: %s", error, extra={"message_id": part.message, "code": error.code})
-            return decide(part, error)
+            return await self._refused(part, error)
         except Exception:  # a mistake in the adapter; whether the call went out is not known
             log.exception("the %s adapter failed", channel.kind, extra={"message_id": part.message})
             return Outcome(part, PartState.UNKNOWN, "AMX-2599: our own mistake; see the log")
         crash_point("C11")
         return Outcome(part, PartState.SENT, external_id=external_id)
 
-    async def _trouble(self, channel: OpenChannel, error: ConfigRefused) -> None:
-        """For its owner to see. It is told again at the next try, so it may be missed now."""
-        with contextlib.suppress(DatabaseAway):
-            await self._commit.submit(trouble, (channel.id, f"{error.code}: {error.detail}"))
+    async def _refused(self, part: Part, error: SendError) -> Outcome:
+        log.warning("not sent: %s", error, extra={"message_id": part.message, "code": error.code})
+        if isinstance(error, ConfigRefused):
+            # For the channel's owner to see. It is told again at the next try, so it may be missed now.
+            with contextlib.suppress(DatabaseAway):
+                await self._commit.submit(trouble, (part.channel, f"{error.code}: {error.detail}"))
+        return decide(part, error)
 
     async def _let_go(self, part: Part) -> None:
         """Nobody needs to wait for the claim to run out. Where this cannot be said, it does."""
@@ -411,14 +421,19 @@ class Outbox:
 
     async def _settle(self, outcome: Outcome) -> bool:
         """Keeps trying while the database is away: this is the only place that knows how the call ended."""
+        part = outcome.part
         while True:
             try:
                 more: bool = await self._commit.submit(settle, outcome)
                 break
             except DatabaseAway:
                 await asyncio.sleep(self._settings.SWEEP_SECONDS)
+            except IntegrityError:
+                if outcome.external_id is None:
+                    raise
+                log.warning("the provider gave this id before", extra={"message_id": part.message})
+                outcome = replace(outcome, external_id=None)
         crash_point("C12")
-        part = outcome.part
         SENT.labels(outcome.state).inc()
         self._bus.publish(f"conversation:{part.conversation}", {"t": "message"})
         self._bus.publish(f"workspace:{part.workspace}", {"t": "message", "conversation": part.conversation})
