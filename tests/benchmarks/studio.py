@@ -15,7 +15,9 @@ from tests.processes import Database
 AGENTS = """
 from agent_link.models import Agent
 from gateway.registry import config_of, new_channel
+from local_agent.protocol import new_id
 from workspaces.keys import digest, mint
+workspace = Workspace.objects.create(name="Bench", slug=new_id())  # what an earlier measurement left stays apart
 channel = new_channel(workspace, "telegram", "bot", {"bot_token": "123456:" + "A" * 35})
 webchat = new_channel(workspace, "webchat", "site", {})
 for one in (channel, webchat):
