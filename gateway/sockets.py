@@ -33,6 +33,8 @@ from gateway.store import Arrival, Recorded, announce, record
 from local_agent.protocol.ids import new_id
 
 HELLO_WITHIN = 5.0
+LOOK_EVERY = 30.0
+ANSWER_WITHIN = 120.0  # for so long after what a visitor said, the rows are looked at in each sweep
 HISTORY = 50
 BURST, PER_SECOND = 10, 0.5
 SALT = "webchat.visitor"
@@ -121,12 +123,14 @@ def deliver(cursor: Cursor, rows: Sequence[Record]) -> list[bool]:
 class VisitorSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
     channel_layer_alias = None
 
-    def __init__(self, commit: GroupCommit, directory: Directory, bus: Bus) -> None:
+    def __init__(self, commit: GroupCommit, directory: Directory, bus: Bus, sweep_s: float) -> None:
         super().__init__()
-        self._commit, self._directory, self._bus = commit, directory, bus
+        self._commit, self._directory, self._bus, self._sweep_s = commit, directory, bus, sweep_s
         self._channel: OpenChannel
         self._visitor = self._lane = ""
         self._after = 0
+        self._unanswered: set[str] = set()
+        self._answer_by = 0.0  # on the steady clock
         self._tokens, self._tokens_at = float(BURST), time.monotonic()
         self._hello_by: asyncio.TimerHandle | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -257,8 +261,16 @@ class VisitorSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels h
         )
         for message in messages:
             self._after = message["seq"]
+            self._note(message)
             self._belongs_to(message.pop("lane"))
         return messages
+
+    def _note(self, message: dict[str, Any]) -> None:
+        if message["from"] == "in":
+            self._unanswered.add(message["id"])
+            self._answer_by = time.monotonic() + ANSWER_WITHIN
+        else:
+            self._unanswered.discard(message["answers"])
 
     def _belongs_to(self, lane: str) -> None:
         """From now on hints of this conversation are heard."""
@@ -269,13 +281,14 @@ class VisitorSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels h
                 self._watching = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
-        """Passes live hints on; looks at the rows when one says so, and every half a minute without."""
+        """Passes live hints on; looks at the rows when one says so, and now and then without."""
         if not self._lane:
             return
         with self._bus.listen(f"conversation:{self._lane}") as hints:
             await self._show()
             while True:
-                arrived = await hints.next(30)
+                waits = self._unanswered and time.monotonic() < self._answer_by
+                arrived = await hints.next(self._sweep_s if waits else LOOK_EVERY)
                 hint: Hint = arrived[1] if arrived else {"t": "message"}
                 if hint["t"] in {"working", "partial"}:
                     await self._say(**hint)

@@ -18,6 +18,7 @@ django = get_asgi_application()
 
 # Only now is the app registry ready for what follows.
 from channels.routing import URLRouter  # noqa: E402
+from django.conf import settings  # noqa: E402
 from django.urls import path  # noqa: E402
 
 from agent_link.bus import bus  # noqa: E402
@@ -57,7 +58,10 @@ class Studio:
         try:
             self.runtime = Runtime()
             visitors = VisitorSocket.as_asgi(
-                commit=self.runtime.ingest, directory=self.runtime.directory, bus=bus
+                commit=self.runtime.ingest,
+                directory=self.runtime.directory,
+                bus=bus,
+                sweep_s=settings.SWEEP_SECONDS,
             )
             self._visitors = URLRouter([path("webchat/<str:channel>/socket", visitors)])
             await self.runtime.start()
