@@ -52,10 +52,15 @@ def headers_of(scope: Scope) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
 
 
+def _declares_at_most(most: int, scope: Scope) -> bool:
+    """False also for a length that is no number; none at all is for whoever counts the pieces."""
+    declared = headers_of(scope).get("content-length", "0")
+    return declared.isascii() and declared.isdigit() and len(declared) < 20 and int(declared) <= most
+
+
 async def read_body(scope: Scope, receive: Any, most: int, timeout: float) -> bytes:  # noqa: ASYNC109
     """At most `most` bytes within `timeout` seconds, or Problem 413 or 408; nothing larger is ever held."""
-    declared = headers_of(scope).get("content-length", "0")
-    if not declared.isdigit() or int(declared) > most:
+    if not _declares_at_most(most, scope):
         raise Problem(413, "AMX-1413", f"the body may have {most} bytes")
     try:
         async with asyncio.timeout(timeout):
@@ -66,9 +71,8 @@ async def read_body(scope: Scope, receive: Any, most: int, timeout: float) -> by
 
 async def capped(app: Any, scope: Scope, receive: Any, send: Any, most: int) -> None:
     """Runs an ASGI application that reads bodies without a limit; of one larger than `most` bytes it sees the end."""
-    declared = headers_of(scope).get("content-length", "0")
     too_large = Problem(413, "AMX-1413", f"the body may have {most} bytes")
-    if not declared.isdigit() or int(declared) > most:
+    if not _declares_at_most(most, scope):
         await too_large.send(send)
         return
     size, over = 0, False

@@ -9,6 +9,7 @@ was sent.
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -21,10 +22,13 @@ from agent_link.group_commit import DatabaseAway, GroupCommit
 from agent_link.http import Problem, answer, headers_of, read_body
 from agent_link.refusals import Refusals
 from gateway.directory import Directory, OpenChannel
-from gateway.errors import BadPayload, BadSignature
+from gateway.errors import BadConfig, BadPayload, BadSignature
 from gateway.messages import Parsed, Webhook
 from gateway.store import Arrival, Recorded, announce, record
 from local_agent.protocol.ids import new_id
+from workspaces.vault import SealBroken
+
+log = logging.getLogger(__name__)
 
 ANSWERED = Counter("studio_webhooks_total", "Webhooks answered", ["kind", "status"])
 
@@ -91,12 +95,17 @@ class Webhooks:
             return await self._directory.get(channel_id)
         except DatabaseAway:
             raise unavailable() from None
+        except (
+            BadConfig,
+            SealBroken,
+        ) as error:  # as after a change of VAULT_KEY; nobody can be let in until it is mended
+            log.error("channel %s cannot be opened: %s", channel_id, error)
+            raise unavailable() from None
 
     async def _take(self, channel: OpenChannel, webhook: Webhook) -> None:
         try:
             channel.adapter.verify(channel.config, webhook)
-            parsed = channel.adapter.parse(channel.config, webhook)
-            arrival = arrived(channel, webhook.body, parsed)
+            arrival = arrived(channel, webhook.body, parse(channel, webhook))
         except BadSignature:
             raise forbidden() from None
         except (BadPayload, UnicodeDecodeError):
@@ -109,6 +118,17 @@ class Webhooks:
             raise unavailable() from None
         if recorded.lane is not None:
             announce(self._bus, arrival.workspace, recorded.lane)
+
+
+def parse(channel: OpenChannel, webhook: Webhook) -> Parsed:
+    """A mistake of our own is no reason to lose what somebody wrote: it is kept, and read again when that is mended."""
+    try:
+        return channel.adapter.parse(channel.config, webhook)
+    except (BadPayload, BadSignature):
+        raise
+    except Exception as error:
+        log.exception("the %s adapter failed", channel.kind)
+        return Parsed("", trouble=f"AMX-2599: our own mistake, {type(error).__name__}; see the log")
 
 
 def arrived(channel: OpenChannel, body: bytes, parsed: Parsed) -> Arrival:

@@ -26,7 +26,7 @@ from local_agent.protocol import (
     new_id,
 )
 from tests.agent_link import notes
-from tests.agent_link.tunnels import Shop, Studio, Tunnel, answer, in_thread, running
+from tests.agent_link.tunnels import Shop, Studio, Tunnel, answer, in_thread, running, writer_busy
 from workspaces.keys import mint
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sqlite]
@@ -134,7 +134,7 @@ async def test_credit_taken_back_while_a_claim_commits(shop: Shop) -> None:
     async with running(shop, SWEEP_SECONDS=0.05) as studio:
         tunnel = Tunnel(studio, shop.token)
         await tunnel.hello(credits=1)
-        async with studio.writer_busy():
+        async with writer_busy(studio.commit):
             shop.hint(shop.lane)
             await tunnel.said(Credit(set=0))
         assert await tunnel.quiet()

@@ -53,6 +53,24 @@ def in_thread(function: Any) -> Any:
     return sync_to_async(call, thread_sensitive=False)
 
 
+@asynccontextmanager
+async def writer_busy(commit: GroupCommit) -> AsyncIterator[None]:
+    """Nothing is committed meanwhile."""
+    reached, go_on = threading.Event(), threading.Event()
+
+    def wait(cursor: Cursor, rows: Sequence[None]) -> Sequence[None]:
+        reached.set()
+        assert go_on.wait(PATIENCE)
+        return rows
+
+    commit.submit(wait, None)
+    assert await asyncio.to_thread(reached.wait, PATIENCE)
+    try:
+        yield
+    finally:
+        go_on.set()
+
+
 class Studio:
     """A writer, a dispatcher and the door."""
 
@@ -105,21 +123,6 @@ class Studio:
     async def written(self) -> None:
         """All that was noted so far is committed."""
         await self.commit.submit(lambda cursor, rows: rows, None)
-
-    @asynccontextmanager
-    async def writer_busy(self) -> AsyncIterator[None]:
-        """Nothing is committed meanwhile."""
-        reached, go_on = threading.Event(), threading.Event()
-
-        def wait(cursor: Cursor, rows: Sequence[None]) -> Sequence[None]:
-            reached.set()
-            assert go_on.wait(PATIENCE)
-            return rows
-
-        self.commit.submit(wait, None)
-        assert await asyncio.to_thread(reached.wait, PATIENCE)
-        yield
-        go_on.set()
 
 
 class Shop:

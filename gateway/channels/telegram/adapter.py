@@ -87,7 +87,7 @@ class Telegram(ChannelAdapter[TelegramConfig]):
     def parse(self, config: TelegramConfig, webhook: Webhook) -> Parsed:
         try:
             update = self._update.decode(webhook.body)
-        except msgspec.ValidationError as error:
+        except (msgspec.ValidationError, RecursionError) as error:
             return self._not_understood(webhook.body, str(error))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadPayload("the body is not JSON") from error
@@ -100,7 +100,7 @@ class Telegram(ChannelAdapter[TelegramConfig]):
     def _not_understood(self, body: bytes, trouble: str) -> Parsed:
         try:
             event = str(self._any_update.decode(body).update_id)
-        except msgspec.ValidationError:
+        except (msgspec.ValidationError, RecursionError):
             event = ""
         return Parsed(event, trouble=trouble)
 
