@@ -42,7 +42,6 @@ from gateway.messages import Finding, Inbound, Limits, Outbound, Parsed, Webhook
 SECRET_HEADER = "x-telegram-bot-api-secret-token"  # noqa: S105  (the header's name)
 # Telegram keeps the last list when none is given, so it is always given.
 ALLOWED_UPDATES = ["message"]
-CALL_TIMEOUT = 15.0
 # python-telegram-bot gives periods as timedelta, as its next release will, and does not warn of it.
 os.environ.setdefault("PTB_TIMEDELTA", "true")
 
@@ -57,6 +56,7 @@ class Telegram(ChannelAdapter[TelegramConfig]):
     label = "Telegram"
     limits = Limits(text=4096)
     config_type = TelegramConfig
+    call_timeout = 15.0  # seconds
 
     def __init__(self, settings: Any) -> None:
         self._api_url: str = settings.TELEGRAM_API_URL
@@ -86,23 +86,27 @@ class Telegram(ChannelAdapter[TelegramConfig]):
 
     def parse(self, config: TelegramConfig, webhook: Webhook) -> Parsed:
         try:
-            update = self._update.decode(webhook.body)
+            return self._understood(self._update.decode(webhook.body))
         except (msgspec.ValidationError, RecursionError) as error:
-            return self._not_understood(webhook.body, str(error))
+            return Parsed(self._event_of(webhook.body), trouble=str(error))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadPayload("the body is not JSON") from error
+
+    def _understood(self, update: Update) -> Parsed:
         message, event = update.message, str(update.update_id)
         if message is None or message.sender is None or not message.text:
             return Parsed(event)
         name = f"{message.sender.first_name} {message.sender.last_name}".strip()
         return Parsed(event, Inbound(str(message.sender.id), str(message.chat.id), message.text, name))
 
-    def _not_understood(self, body: bytes, trouble: str) -> Parsed:
+    def _event_of(self, body: bytes) -> str:
+        """The id of an update that we cannot read otherwise; empty where even that is not to be had."""
         try:
-            event = str(self._any_update.decode(body).update_id)
+            return str(self._any_update.decode(body).update_id)
         except (msgspec.ValidationError, RecursionError):
-            event = ""
-        return Parsed(event, trouble=trouble)
+            return ""
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise BadPayload("the body is not JSON") from error
 
     async def send(self, config: TelegramConfig, part: Outbound) -> str:
         async with self._bot(config, await self._pool()) as bot:
@@ -141,15 +145,15 @@ class Telegram(ChannelAdapter[TelegramConfig]):
         """The connections of all bots in this event loop, kept until `close`."""
         loop = asyncio.get_running_loop()
         if loop not in self._requests:
-            request = _request(size=100)
+            # Kept before anything is awaited: calls that come meanwhile must find this one.
+            request = self._requests[loop] = self._request(size=100)
             await request.initialize()
-            self._requests[loop] = request
         return self._requests[loop]
 
     @asynccontextmanager
     async def _once(self, config: TelegramConfig) -> AsyncIterator[Bot]:
         """A bot for a call now and then, with a connection of its own."""
-        request = _request(size=1)
+        request = self._request(size=1)
         await request.initialize()
         try:
             async with self._bot(config, request) as bot:
@@ -169,14 +173,13 @@ class Telegram(ChannelAdapter[TelegramConfig]):
         except theirs.TelegramError as error:
             raise in_our_words(error) from None  # the original may hold the token in its address
 
-
-def _request(size: int) -> HTTPXRequest:
-    return HTTPXRequest(
-        connection_pool_size=size,
-        read_timeout=CALL_TIMEOUT,
-        write_timeout=CALL_TIMEOUT,
-        connect_timeout=CALL_TIMEOUT,
-    )
+    def _request(self, size: int) -> HTTPXRequest:
+        return HTTPXRequest(
+            connection_pool_size=size,
+            read_timeout=self.call_timeout,
+            write_timeout=self.call_timeout,
+            connect_timeout=self.call_timeout,
+        )
 
 
 def in_our_words(error: Exception) -> SendError:
