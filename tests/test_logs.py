@@ -111,7 +111,6 @@ def test_a_canary_in_the_cause_of_an_exception_does_not_come_out(written: io.Str
     assert_hidden(written)
 
 
-
 @PLANTED
 def test_a_canary_in_an_extra_field_does_not_come_out(written: io.StringIO, canary: str) -> None:
     log.error("an extra: %s", canary, extra={"given": canary, "deep": {"er": [canary]}})
@@ -128,13 +127,11 @@ def test_a_canary_in_an_exception_that_was_formatted_before_does_not_come_out(
     assert_hidden(written)
 
 
-
 @PLANTED
 def test_a_canary_in_a_stack_does_not_come_out(written: io.StringIO, canary: str) -> None:
     record = log.makeRecord("canaries", logging.ERROR, __file__, 1, "here", (), None, sinfo=f"f({canary!r})")
     log.handle(record)
     assert_hidden(written)
-
 
 
 def test_a_line_that_cannot_be_formatted_does_not_stop_the_program(
