@@ -7,6 +7,7 @@ is no connection: what must arrive is in the journal and is said again.
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from .runner import RETRY_S, Failed, Runner
 from .stream import Stream
 
 DEATHS: Final = 5  # a message that the agent died of so often is given up
+SUSPECT: Final = 2  # and one that saw it die so often is worked on alone, to tell whether it was the cause
 
 
 @dataclass(slots=True)
@@ -45,6 +47,7 @@ class Desk:
         self._brain = brain
         self._say = say
         self._slots = asyncio.Semaphore(credits)
+        self._one_by_one = asyncio.Lock()
         self._jobs: dict[str, Job] = {}
         self._lease_s = 30.0
         self._extended_at = 0.0
@@ -148,7 +151,7 @@ class Desk:
 
     async def _work(self, d: str, job: Job) -> None:
         try:
-            async with self._slots:
+            async with self._turn(job.entry), self._slots:
                 if self._journal.start(d):
                     await self._answer(d, job)
         finally:
@@ -158,6 +161,10 @@ class Desk:
             if again is not None:
                 # It was given to us again while the handler was still ending.
                 self._take_up(again)
+
+    def _turn(self, entry: Entry) -> AbstractAsyncContextManager[None]:
+        """Others that were at hand when the agent died are not to be given up with the one that it died of."""
+        return self._one_by_one if entry.starts >= SUSPECT else nullcontext()
 
     async def _answer(self, d: str, job: Job) -> None:
         entry = job.entry
