@@ -58,6 +58,7 @@ class Directory:
     def __init__(self, commit: GroupCommit, bus: Bus) -> None:
         self._commit = commit
         self._kept: dict[str, tuple[float, OpenChannel | None]] = {}
+        self._hints = 0
         bus.add("channels", self._forget)
 
     async def get(self, channel: str) -> OpenChannel | None:
@@ -67,11 +68,15 @@ class Directory:
             return kept[1]
         if not is_id(channel):
             return None
+        hints = self._hints
         found = await self._commit.submit(find, channel)
+        if self._hints != hints:  # something changed while we looked: what we saw may be the old
+            return found  # type: ignore[no-any-return]  # an operation's result is not typed by the queue
         if len(self._kept) >= MOST:
             self._kept.clear()
         self._kept[channel] = (time.monotonic() + (KEPT_S if found else UNKNOWN_S), found)
-        return found  # type: ignore[no-any-return]  # an operation's result is not typed by the queue
+        return found  # type: ignore[no-any-return]
 
     def _forget(self, topic: str, hint: Hint) -> None:
+        self._hints += 1
         self._kept.pop(hint.get("channel", ""), None)
