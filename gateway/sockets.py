@@ -1,6 +1,6 @@
 """Web chat visitors' WebSocket, /webchat/<channel id>/socket: the other front door, with the same store behind it.
 
-    visitor → {"t": "hello", "token": …, "after": seq}      the token of an earlier visit, or null
+    visitor → {"t": "hello", "token": …, "after": seq}      the token of an earlier visit, or null; may be repeated
             ← {"t": "welcome", "token", "greeting", "suggestions", "messages": […]}
     visitor → {"t": "message", "id": …, "text": …}          the id is the page's; a repeat is stored once
             ← {"t": "stored", "id"}                         only after COMMIT
@@ -28,9 +28,11 @@ from agent_link.bus import Bus, Hint
 from agent_link.group_commit import DatabaseAway, GroupCommit
 from agent_link.sql import Cursor, Record, Statement, iso
 from gateway.directory import Directory, OpenChannel
+from gateway.errors import BadConfig
 from gateway.messages import Inbound
 from gateway.store import Arrival, Recorded, announce, record
 from local_agent.protocol.ids import new_id
+from workspaces.vault import SealBroken
 
 HELLO_WITHIN = 5.0
 LOOK_EVERY = 30.0
@@ -140,7 +142,7 @@ class VisitorSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels h
     async def connect(self) -> None:
         try:
             channel = await self._directory.get(self.scope["url_route"]["kwargs"]["channel"])
-        except DatabaseAway:
+        except (DatabaseAway, BadConfig, SealBroken):
             channel = None
         if channel is None or channel.kind != "webchat" or not self._same_origin():
             await self.close()  # before accept: answered 403
@@ -159,7 +161,7 @@ class VisitorSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels h
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         try:
             frame = _decoder.decode(text_data or "")
-        except (msgspec.DecodeError, ValueError) as error:
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
             await self._say(t="error", code="AMX-2420", title=f"not understood: {error}")
             return
         try:
@@ -188,19 +190,26 @@ class VisitorSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels h
     def _same_origin(self) -> bool:
         """A page of another site may not speak here; programs that send no Origin hold no visitor's cookie either."""
         headers = dict(self.scope["headers"])
-        origin = headers.get(b"origin")
-        return origin is None or urlsplit(origin.decode("latin-1")).netloc == headers.get(
-            b"host", b""
-        ).decode("latin-1")
+        origin, host = headers.get(b"origin"), headers.get(b"host", b"")
+        try:
+            return origin is None or urlsplit(origin.decode("latin-1")).netloc == host.decode("latin-1")
+        except ValueError:
+            return False
 
     # -- what visitors say ----------------------------------------------------------------------------------------
 
     async def _hello(self, hello: Hello) -> None:
         if self._hello_by is not None:
             self._hello_by.cancel()
-        self._visitor = self._known_visitor(hello.token) or new_id()
+        visitor = self._known_visitor(hello.token) or self._visitor or new_id()
+        if self._visitor not in {"", visitor}:
+            await self._say(
+                t="error", code="AMX-2421", title="this line is another visitor's; open a new one"
+            )
+            return
         self._after = hello.after
-        messages = await self._new_messages()
+        messages = await self._new_messages(visitor)
+        self._visitor = visitor  # only now that a welcome follows, in which the page is told who it is
         config = self._channel.config
         await self._say(
             t="welcome",
@@ -255,9 +264,9 @@ class VisitorSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels h
 
     # -- what visitors see ----------------------------------------------------------------------------------------
 
-    async def _new_messages(self) -> list[dict[str, Any]]:
+    async def _new_messages(self, visitor: str) -> list[dict[str, Any]]:
         messages: list[dict[str, Any]] = await self._commit.submit(
-            shown, {"channel": self._channel.id, "address": self._visitor, "after": self._after}
+            shown, {"channel": self._channel.id, "address": visitor, "after": self._after}
         )
         for message in messages:
             self._after = message["seq"]
@@ -297,5 +306,5 @@ class VisitorSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels h
 
     async def _show(self) -> None:
         with contextlib.suppress(DatabaseAway):
-            for message in await self._new_messages():
+            for message in await self._new_messages(self._visitor):
                 await self._say(t="message", **message)
