@@ -32,7 +32,7 @@ LEFT = Statement(
 SEEN = Statement(
     """UPDATE agent_link_agent AS a SET last_seen_at = {now}, draining = g.draining
        FROM {rows} g WHERE a.id = g.agent AND a.connection = g.connection
-       RETURNING a.id, a.revoked_at""",
+       RETURNING a.id, a.connection, a.revoked_at""",
     agent="id",
     connection="id",
     draining="bool",
@@ -71,5 +71,5 @@ def leave(cursor: Cursor, rows: Sequence[Record]) -> list[None]:
 
 def seen(cursor: Cursor, rows: Sequence[Record]) -> list[bool]:
     """Operation: (agent, connection, draining) lives; False where it was revoked or replaced meanwhile."""
-    alive = {row[0] for row in cursor.run(SEEN, rows) if row[1] is None}
-    return [row["agent"] in alive for row in rows]
+    alive = {(agent, connection) for agent, connection, revoked in cursor.run(SEEN, rows) if revoked is None}
+    return [(row["agent"], row["connection"]) in alive for row in rows]
