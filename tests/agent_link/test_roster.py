@@ -48,7 +48,9 @@ def test_an_agent_is_known_by_its_token(den: Agent) -> None:
     known, unknown, again = run(roster.by_token, digest("token"), digest("another"), digest("token"))
     assert unknown is None
     assert (
-        known == again == roster.KnownAgent(den.pk.hex, den.workspace_id.hex, "den", session, revoked=False)
+        known
+        == again
+        == roster.KnownAgent(den.pk.hex, den.workspace_id.hex, den.name, session, revoked=False)
     )
     Agent.objects.update(revoked_at=timezone.now())
     assert run(roster.by_token, digest("token"))[0].revoked
