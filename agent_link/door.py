@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 
 Scope = dict[str, Any]
 
-BODY = 4 * 2**20
-READ_TIMEOUT = 30.0
+BODY, READ_TIMEOUT = 4 * 2**20, 30.0
+PAIRING_BODY, PAIRING_TIMEOUT = 4 * 2**10, 10.0  # from anybody: it holds a code and a name
 
 
 class SentReply(msgspec.Struct):
@@ -173,7 +173,7 @@ class TunnelDoor:
     async def _pair(self, scope: Scope, receive: Any, send: Any, address: str) -> None:
         if (wait := self._refusals.wait(address)) > 0:
             raise Problem(429, "AMX-3429", "too many refused calls from this address", retry_after=wait)
-        wanted = decoded(await read_body(scope, receive, BODY, READ_TIMEOUT), pairing.Wanted)
+        wanted = decoded(await read_body(scope, receive, PAIRING_BODY, PAIRING_TIMEOUT), pairing.Wanted)
         try:
             paired: pairing.Paired | None = await self._dispatcher.commit.submit(pairing.pair, wanted)
         except DatabaseAway:

@@ -19,7 +19,7 @@ from workspaces.models import Workspace
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sqlite]
 
-NESTED = b'{"x":' * 50_000
+NESTED = b'{"x":' + b"[" * 4_000
 
 
 def sent(msg: Msg, r: str = "", **more: Any) -> dict[str, Any]:
@@ -118,3 +118,8 @@ async def test_an_old_code_is_none(studio: Studio, shop: Shop) -> None:
 async def test_who_guesses_codes_must_wait(studio: Studio) -> None:
     statuses = [(await studio.post("/tunnel/pair", {"code": "AAAA-AAAA"}))[0] for _ in range(32)]
     assert statuses == [403] * 30 + [429] * 2
+
+
+async def test_who_has_nothing_to_show_may_not_say_much(studio: Studio) -> None:
+    """Anybody can knock at this door."""
+    assert (await studio.post("/tunnel/pair", b"x" * 5_000))[0] == 413

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import IntegrityError
 
+from agent_link.group_commit import Item, write
 from agent_link.models import Envelope, Lane
 from gateway.messages import Inbound
 from gateway.models import Channel, Contact, Conversation, EventState, Identity, InboundEvent, Message
@@ -180,3 +183,15 @@ def test_two_doors_that_get_the_same_crosswise() -> None:
         outcomes = together(partial(run, record, *there), partial(run, record, *back))
         assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     assert InboundEvent.objects.count() == Message.objects.count() == Contact.objects.count() == 160
+
+
+@racing
+def test_a_bad_row_does_not_change_the_order_of_the_others() -> None:
+    """The batch is halved around it, from the front."""
+    bot = make_channel(make_workspace(), "telegram")
+    words = [arrival(bot, f"{n:02}") for n in range(11)]
+    words[4] = replace(words[4], channel=new_id())
+    outcome = write([Item(record, word, None) for word in words])  # type: ignore[arg-type]  # nobody waits
+    results = [result for _, result in outcome]
+    assert isinstance(results.pop(4), IntegrityError)
+    assert texts(results[0].lane) == [f"{n:02}" for n in range(11) if n != 4]
