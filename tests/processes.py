@@ -313,6 +313,11 @@ class Nursery(Process):
         self.process.stdin.flush()
         self._child = self._told()
 
+    def signal(self, how: signal.Signals) -> None:
+        """To this life."""
+        assert self._child
+        os.kill(self._child, how)
+
     def death(self) -> int:
         """Waits for the end of this life; how it ended, a signal being negative."""
         ended, self._child = self._told(), 0
