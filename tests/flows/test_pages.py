@@ -104,6 +104,20 @@ def test_who_comes_back_gets_exactly_what_was_missed(
         assert shown == [(1, "one"), (2, "echo one"), (3, "two"), (4, "echo two")]
 
 
+def test_what_a_page_repeats_is_stored_once(studio: Studio, api: httpx.Client, make_agent: MakeAgent) -> None:
+    make_agent(studio, SLOW)
+    channel = made(api)
+    with Page(studio, channel) as ada:
+        page_id = ada.say("hi")
+        assert ada.say("hi", page_id) == page_id
+        assert ada.answer()["text"] == "echo hi"
+    with Page(studio, channel, ada.token) as back:  # it never heard `stored`, for all it knows
+        back.say("hi", page_id)
+        back.say("another")
+        assert back.answer()["text"] == "echo another"
+    assert [message["text"] for message in thread(api)] == ["hi", "echo hi", "another", "echo another"]
+
+
 def test_a_token_shows_one_visitor_on_one_channel(
     studio: Studio, api: httpx.Client, make_agent: MakeAgent
 ) -> None:
